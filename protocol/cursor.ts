@@ -1,0 +1,80 @@
+/**
+ * A cursor says what its holder holds: everything in `view`, as of `seq` of `epoch`. The edge makes and reads it; to a client it is
+ * opaque. It names the patterns asked for; what was allowed of them at `seq` the log knows. It is never trusted for
+ * access: a forged one can only make its owner miss things.
+ *
+ *     1.<epoch>.<seq, base 36>.<view>       view: base64url of JSON, or `~` and a digest where that would be too long
+ */
+import { CURSOR_VIEW_BYTES, SUBSCRIPTIONS, SUBSCRIPTION_IDS } from "./limits.ts"
+import type { ViewPattern } from "./grant.ts"
+import { normalise } from "./grant.ts"
+import { isAddressText, isEntityCode } from "./subject.ts"
+
+export interface Cursor {
+  readonly epoch: string
+  readonly seq: number
+  /** The view as a token: compare it with `viewToken(asked)`; `parseView` spells it out where it is not a digest. */
+  readonly view: string
+}
+
+/** Entity code, then scope or null, then id or null: the smallest JSON of a pattern. */
+type Spelled = readonly [entity: string, scope: string | null, id: string | null]
+
+/** The token for a set of patterns asked for. Equal sets have equal tokens. */
+export const viewToken = (asked: ReadonlyArray<ViewPattern>): string => {
+  const spelled = JSON.stringify(normalise(asked).map((p): Spelled => [p.entity, p.scope, p.id]))
+  const token = base64url(spelled)
+  return token.length <= CURSOR_VIEW_BYTES ? token : `~${digest(spelled)}`
+}
+
+/** The patterns of a view token, or null where it is a digest or not a view. */
+export const parseView = (token: string): ReadonlyArray<ViewPattern> | null => {
+  if (token.startsWith("~")) return null
+  let spelled: unknown
+  try {
+    spelled = JSON.parse(fromBase64url(token))
+  } catch {
+    return null
+  }
+  if (!Array.isArray(spelled) || spelled.length > SUBSCRIPTIONS * SUBSCRIPTION_IDS) return null
+  const patterns: Array<ViewPattern> = []
+  for (const item of spelled as ReadonlyArray<unknown>) {
+    if (!Array.isArray(item) || item.length !== 3) return null
+    const [entity, scope, id] = item as ReadonlyArray<unknown>
+    if (typeof entity !== "string" || !isEntityCode(entity) || !isPart(scope) || !isPart(id)) return null
+    patterns.push({ entity, scope, id })
+  }
+  return patterns
+}
+
+const isPart = (x: unknown): x is string | null => x === null || (typeof x === "string" && isAddressText(x))
+
+export const formatCursor = (cursor: Cursor): string => `1.${cursor.epoch}.${cursor.seq.toString(36)}.${cursor.view}`
+
+const shape = /^1\.([0-9A-Za-z-]{1,64})\.([0-9a-z]{1,11})\.(~[0-9a-f]{16}|[0-9A-Za-z_-]*)$/
+
+/** The cursor that `text` spells, or null where it is not one. */
+export const parseCursor = (text: string): Cursor | null => {
+  const match = shape.exec(text)
+  if (match === null) return null
+  const seq = Number.parseInt(match[2]!, 36)
+  return Number.isSafeInteger(seq) ? { epoch: match[1]!, seq, view: match[3]! } : null
+}
+
+const base64url = (text: string): string => {
+  let binary = ""
+  for (const byte of new TextEncoder().encode(text)) binary += String.fromCharCode(byte)
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
+}
+
+const fromBase64url = (text: string): string => {
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"))
+  return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(binary, (c) => c.charCodeAt(0)))
+}
+
+/** FNV-1a, 64 bits: tells views apart; nothing rests on it being hard to forge. */
+const digest = (text: string): string => {
+  let hash = 0xcbf29ce484222325n
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
+  return hash.toString(16).padStart(16, "0")
+}

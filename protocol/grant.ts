@@ -1,0 +1,126 @@
+/**
+ * A grant is a subject pattern, and so is a subscription: both say scope, entity and id, each one value or any. A view, what
+ * a connection sees, is the subscriptions it asked for cut down to what its user was granted.
+ */
+import type { Address } from "./subject.ts"
+import { isSystemEntity } from "./subject.ts"
+
+/** Levels in ascending order: each includes those before it. */
+export const LEVELS = ["VIEW", "EDIT", "SHARE", "DELETE", "CREATE", "OWNER"] as const
+export type Level = (typeof LEVELS)[number]
+export const levelAtLeast = (held: Level, needed: Level): boolean => LEVELS.indexOf(held) >= LEVELS.indexOf(needed)
+
+/** Null is any. Any entity never means the log's own entities: those must be named. */
+export interface Pattern {
+  readonly scope: string | null
+  readonly entity: string | null
+  readonly id: string | null
+}
+
+/** A pattern of a view: always of one entity type. */
+export interface ViewPattern extends Pattern {
+  readonly entity: string
+}
+
+const part = (wide: string | null, narrow: string | null): boolean => wide === null || wide === narrow
+const entityPart = (wide: string | null, narrow: string | null): boolean =>
+  wide === narrow || (wide === null && narrow !== null && !isSystemEntity(narrow))
+
+/** Whether every address that `narrow` matches is one that `wide` matches. */
+export const covers = (wide: Pattern, narrow: Pattern): boolean =>
+  part(wide.scope, narrow.scope) && entityPart(wide.entity, narrow.entity) && part(wide.id, narrow.id)
+
+/** Whether the pattern matches the address. An entity without a scope is matched by any scope alone. */
+export const matches = (pattern: Pattern, at: Address): boolean => covers(pattern, at)
+
+const meet = (a: string | null, b: string | null): string | null | undefined =>
+  a === null ? b : b === null || a === b ? a : undefined
+
+/** The addresses both match, or null where there are none. */
+export const intersect = (a: Pattern, b: Pattern): Pattern | null => {
+  const scope = meet(a.scope, b.scope)
+  const entity = meet(a.entity, b.entity)
+  const id = meet(a.id, b.id)
+  if (scope === undefined || entity === undefined || id === undefined) return null
+  if (entity !== null && isSystemEntity(entity) && a.entity !== b.entity) return null
+  return { scope, entity, id }
+}
+
+/** One key for a pattern or for an address; `\0` cannot stand in Postgres text. */
+export const patternKey = (p: Pattern): string => `${p.entity ?? "\0"}\0${p.scope ?? "\0"}\0${p.id ?? "\0"}`
+
+/** The keys of the patterns of a view that match an address: what an index of views is asked with. */
+export const viewKeys = (at: Address): ReadonlyArray<string> => {
+  const { scope, entity, id } = at
+  const any = [patternKey({ scope: null, entity, id: null }), patternKey({ scope: null, entity, id })]
+  return scope === null ? any : [patternKey({ scope, entity, id: null }), patternKey({ scope, entity, id }), ...any]
+}
+
+/** Without repeats and without what another covers, in a fixed order. */
+export const normalise = <P extends Pattern>(patterns: Iterable<P>): ReadonlyArray<P> => {
+  const byKey = new Map<string, P>()
+  for (const p of patterns) byKey.set(patternKey(p), p)
+  const kept = [...byKey.values()].filter((p) => !wider(p).some((w) => byKey.has(patternKey(w))))
+  return kept.sort((a, b) => (patternKey(a) < patternKey(b) ? -1 : 1))
+}
+
+/** Every pattern that covers `p`, but `p`. */
+const wider = (p: Pattern): ReadonlyArray<Pattern> => {
+  const scopes = p.scope === null ? [null] : [p.scope, null]
+  const entities = p.entity === null || isSystemEntity(p.entity) ? [p.entity] : [p.entity, null]
+  const ids = p.id === null ? [null] : [p.id, null]
+  return scopes.flatMap((scope) => entities.flatMap((entity) => ids.map((id) => ({ scope, entity, id })))).slice(1)
+}
+
+/** Whether some address is matched by both. */
+export const overlaps = (a: Pattern, b: Pattern): boolean => intersect(a, b) !== null
+
+/** Groups of a normalised view in which no two patterns overlap, as JetStream demands of one consumer's filters: an id in any scope overlaps a scope with any id. */
+export const disjoint = (view: ReadonlyArray<ViewPattern>): ReadonlyArray<ReadonlyArray<ViewPattern>> =>
+  [view.filter((p) => p.scope !== null || p.id === null), view.filter((p) => p.scope === null && p.id !== null)].filter(
+    (group) => group.length > 0,
+  )
+
+/** What of `asked` is `allowed`, normalised. */
+export const restrict = (asked: ReadonlyArray<ViewPattern>, allowed: ReadonlyArray<Pattern>): ReadonlyArray<ViewPattern> => {
+  const all: Array<ViewPattern> = []
+  for (const a of asked) {
+    for (const g of allowed) {
+      const both = intersect(a, g)
+      if (both !== null) all.push({ ...both, entity: a.entity })
+    }
+  }
+  return normalise(all)
+}
+
+/** What a client that held `before` and should hold `after` must be told. */
+export interface ViewDifference {
+  /** To forget. A pattern of a scope and an id is widened to the id, which is what ACCESS_REVOKED can say. */
+  readonly lost: ReadonlyArray<ViewPattern>
+  /** To be given whole. */
+  readonly gained: ReadonlyArray<ViewPattern>
+  /** To be brought from the old position to the new. */
+  readonly common: ReadonlyArray<ViewPattern>
+}
+
+/** What `lost` makes a client forget: an id is forgotten in whatever scope it is. */
+export const forgets = (lost: ViewPattern): ViewPattern => (lost.id === null ? lost : { ...lost, scope: null })
+
+/**
+ * `after` less `before`. What is kept but overlaps something forgotten is given whole again: forgetting is coarse, giving is
+ * exact, so the client ends with `after` and nothing else.
+ */
+export const difference = (before: ReadonlyArray<ViewPattern>, after: ReadonlyArray<ViewPattern>): ViewDifference => {
+  const afterKeys = new Set(after.map(patternKey))
+  const beforeKeys = new Set(before.map(patternKey))
+  const under = (p: ViewPattern, keys: ReadonlySet<string>) =>
+    keys.has(patternKey(p)) || wider(p).some((w) => keys.has(patternKey(w)))
+  const lost = normalise(before.filter((p) => !under(p, afterKeys)).map(forgets))
+  const gained: Array<ViewPattern> = []
+  const common: Array<ViewPattern> = []
+  for (const p of after) {
+    const kept = under(p, beforeKeys) && !lost.some((l) => overlaps(l, p))
+    ;(kept ? common : gained).push(p)
+  }
+  return { lost, gained, common }
+}

@@ -1,0 +1,92 @@
+/**
+ * Every bound of Tideline, with its unit and its reason. Relations between them are asserted at the end.
+ * Tunable ones are read from the environment by the service that owns them, with these as defaults.
+ */
+
+// --- names and subjects -------------------------------------------------------------------------------------------
+
+/** Bytes of one encoded subject token (scope or id). Four tokens and a reply address must fit nats-server's 4,096-byte control line. */
+export const TOKEN_BYTES = 1_024
+/** Characters of an entity code: a name people type, also a metric label. */
+export const ENTITY_CODE_CHARS = 64
+
+// --- frames ---------------------------------------------------------------------------------------------------------
+
+/** Bytes of a frame from a client. Mutations with long text fit; a flood does not. */
+export const FRAME_UP_BYTES = 256 * 1024
+/** Bytes of one CHANGES frame to a client before the rest goes into a consecutive one marked `more`: what a phone parses within a frame of animation. */
+export const FRAME_DOWN_BYTES = 256 * 1024
+/** Changes in one CHANGES frame, for the same reason. */
+export const FRAME_DOWN_CHANGES = 1_000
+/** Milliseconds a connection may take to send AUTH. */
+export const AUTH_TIMEOUT_MS = 5_000
+/** Milliseconds between HEARTBEATs. */
+export const HEARTBEAT_MS = 15_000
+/** Milliseconds without any frame after which a client takes the link for dead: two heartbeats and a slow network. */
+export const SILENCE_MS = 40_000
+/** Seconds before a token's expiry at which TOKEN_EXPIRING_SOON is sent. */
+export const TOKEN_WARNING_S = 60
+
+// --- what one connection may ask for ----------------------------------------------------------------------------------
+
+/** Subscriptions of one connection. */
+export const SUBSCRIPTIONS = 100
+/** Entity ids or scopes in one subscription. */
+export const SUBSCRIPTION_IDS = 10_000
+/** Mutations in one MUTATE frame. */
+export const MUTATIONS_PER_FRAME = 100
+/** Frames a second from one connection, sustained, and the burst above it. */
+export const FRAMES_PER_SECOND = 50
+export const FRAMES_BURST = 200
+/** Bytes of a presence state: a cursor and a field name, not a document. */
+export const PRESENCE_BYTES = 1_024
+/** Bytes of a JSON Web Token: a header line of common proxies. */
+export const TOKEN_MAX_BYTES = 8 * 1024
+/** Bytes of the view inside a cursor before a digest stands for it: the cursor rides on every frame. */
+export const CURSOR_VIEW_BYTES = 512
+
+// --- the edge ---------------------------------------------------------------------------------------------------------
+
+/** Connections of one edge process. A process may open 20,000 files; each connection is one. */
+export const EDGE_CONNECTIONS = 12_000
+/** Events in the ring of recent changes. A resume that it covers costs NATS nothing. */
+export const RING_EVENTS = 100_000
+/** Bytes of event bodies in the ring, whichever bound comes first. */
+export const RING_BYTES = 128 * 1024 * 1024
+/** Bytes waiting in one socket before its connection leaves the live index. */
+export const SOCKET_HIGH_WATER_BYTES = 1024 * 1024
+/** Milliseconds a socket may stay above the high-water mark before it is closed. */
+export const SOCKET_STALL_MS = 30_000
+/** Replays under way at once on one edge; the rest queue. */
+export const REPLAYS = 16
+/** Subject filters in one replay reader; a larger view is read in several. */
+export const REPLAY_FILTERS = 200
+/** Milliseconds over which a draining edge sends its connections away. */
+export const DRAIN_MS = 5_000
+
+// --- the log ----------------------------------------------------------------------------------------------------------
+
+/** Messages of one JetStream atomic batch (the server's own limit). */
+export const BATCH_MESSAGES = 1_000
+/** Bytes of one batch: a fraction of what the server stages, so that several relays and tests share one. */
+export const BATCH_BYTES = 4 * 1024 * 1024
+/** Bytes of one message; nats.conf sets the same `max_payload`. */
+export const MESSAGE_BYTES = 8 * 1024 * 1024
+/** Days of history in CHANGES. */
+export const HISTORY_DAYS = 30
+/** Days a tombstone lives in STATE: longer than the history, so that any cursor the history covers finds it. */
+export const TOMBSTONE_DAYS = 40
+/** Rows in one page of a backfill: one transaction, so one batch. */
+export const BACKFILL_PAGE = 1_000
+
+// --- requests over NATS -----------------------------------------------------------------------------------------------
+
+/** Milliseconds a request to authz or to the command service may take. */
+export const REQUEST_TIMEOUT_MS = 5_000
+/** Milliseconds authz waits for its fold to reach the sequence asked for before it answers `behind`. */
+export const FOLD_WAIT_MS = 3_000
+
+if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
+if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
+if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
+if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")

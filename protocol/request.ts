@@ -1,0 +1,92 @@
+/**
+ * Requests between services over NATS: JSON in, JSON out. A reply is `{ok: true, value}` or `{ok: false, error}`.
+ *
+ * | subject                         | answered by                    |
+ * |---------------------------------|--------------------------------|
+ * | `authz.token`                   | services/authz                 |
+ * | `authz.view`                    | services/authz                 |
+ * | `authz.may`                     | services/authz                 |
+ * | `authz.demo`                    | services/authz, in the demo    |
+ * | `cmd.<scope>.<entity>.<id>`     | services/command               |
+ */
+import { Schema } from "effect"
+import { ERROR_CODES } from "./down.ts"
+import { LEVELS } from "./grant.ts"
+import { Mutation, MutationResult } from "./mutation.ts"
+
+export const REQUEST = { token: "authz.token", view: "authz.view", may: "authz.may", demo: "authz.demo" } as const
+
+/** The queue groups that share the answering. */
+export const QUEUE = { authz: "authz", command: "command" } as const
+
+export class RequestError extends Schema.TaggedError<RequestError>()("RequestError", {
+  code: Schema.Literals(ERROR_CODES),
+  message: Schema.String,
+  hint: Schema.String,
+  /** Seconds. */
+  retryAfter: Schema.optionalKey(Schema.Finite),
+}) {}
+
+const PatternSchema = Schema.Struct({
+  scope: Schema.NullOr(Schema.String),
+  entity: Schema.NullOr(Schema.String),
+  id: Schema.NullOr(Schema.String),
+})
+
+/** Who is it, until when? Fails with `unauthorised`. */
+export const TokenRequest = Schema.Struct({ token: Schema.String })
+/** `expiresAt`: seconds since 1970, as in the token. */
+export const TokenReply = Schema.Struct({ userId: Schema.String, expiresAt: Schema.Finite })
+export type TokenReply = typeof TokenReply.Type
+
+/** What may the user see exactly as of sequence `at`, and what could they as of `before`? Fails with `unavailable` where the fold does not reach `at` in time. */
+export const ViewRequest = Schema.Struct({
+  user: Schema.String,
+  at: Schema.Finite,
+  before: Schema.optionalKey(Schema.Finite),
+})
+export const ViewReply = Schema.Struct({
+  at: Schema.Finite,
+  /** `user:<id>`, `role:<name>`…, `everyone`: an `_acl` event that names one of these may change the answer. */
+  principals: Schema.Array(Schema.String),
+  allowed: Schema.Array(PatternSchema),
+  /** As of `before`, expiry left aside; null where that lies further back than what is known: treat as nothing known. */
+  allowedBefore: Schema.NullOr(Schema.Array(PatternSchema)),
+  /** Milliseconds since 1970 of the first expiry among the grants, or null: ask again then. */
+  expiresAt: Schema.NullOr(Schema.Finite),
+})
+export type ViewReply = typeof ViewReply.Type
+
+/** May the user do this to the entity, as of `at` or later? */
+export const MayRequest = Schema.Struct({
+  user: Schema.String,
+  level: Schema.Literals(LEVELS),
+  scope: Schema.NullOr(Schema.String),
+  entity: Schema.String,
+  id: Schema.String,
+  at: Schema.optionalKey(Schema.Finite),
+})
+export const MayReply = Schema.Struct({ allowed: Schema.Boolean })
+
+/** Only in the demo: a token for one of its people. */
+export const DemoRequest = Schema.Struct({ user: Schema.String })
+export const DemoReply = Schema.Struct({ token: Schema.String })
+
+/** A mutation with who asks for it and how: what the outbox keeps for the audit. */
+export const CommandRequest = Schema.Struct({
+  user: Schema.String,
+  mutation: Mutation,
+  requestId: Schema.String,
+  endpoint: Schema.String,
+  method: Schema.String,
+  userAgent: Schema.NullOr(Schema.String),
+  ip: Schema.NullOr(Schema.String),
+  trace: Schema.NullOr(Schema.String),
+})
+export const CommandReply = MutationResult
+
+export const reply = <S extends Schema.Constraint>(value: S) =>
+  Schema.Union([
+    Schema.Struct({ ok: Schema.Literal(true), value }),
+    Schema.Struct({ ok: Schema.Literal(false), error: RequestError }),
+  ])
