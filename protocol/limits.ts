@@ -86,7 +86,13 @@ export const REQUEST_TIMEOUT_MS = 5_000
 /** Milliseconds authz waits for its fold to reach the sequence asked for before it answers `behind`. */
 export const FOLD_WAIT_MS = 3_000
 
+// --- processes --------------------------------------------------------------------------------------------------------
+
+/** Milliseconds a service may take to stop before it is cut off: an edge's drain and some more. */
+export const STOP_DEADLINE_MS = 10_000
+
 if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
 if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
+if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")

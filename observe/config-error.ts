@@ -1,0 +1,50 @@
+/**
+ * Settings come from the environment. A bad or missing one ends the program at once with `VARIABLE: what it should be`
+ * (run.ts prints it and exits with 1). An empty value counts as missing. A value itself is never printed: it may be a secret.
+ */
+import { Config, Effect, Option, Schema } from "effect"
+
+/** A setting that is not what it should be. */
+export class ConfigProblem extends Schema.TaggedError<ConfigProblem>()("ConfigProblem", {
+  variable: Schema.String,
+  /** What the value should be, to stand after the variable's name: "a port, 0 to 65535". */
+  shouldBe: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.variable}: ${this.shouldBe}`
+  }
+}
+
+/** How to read the value of a variable: `Config.Port`, `Config.Redacted`, … */
+export type Reader<A> = (variable: string) => Config.Config<A>
+
+/** The variable's value. Fails where it is missing or bad. */
+export const required = <A>(variable: string, shouldBe: string, read: Reader<A>): Effect.Effect<A, ConfigProblem> =>
+  Effect.flatMap(optional(variable, shouldBe, read), (value) =>
+    value === undefined ? Effect.fail(new ConfigProblem({ variable, shouldBe: `required: ${shouldBe}` })) : Effect.succeed(value),
+  )
+
+/** The variable's value, or undefined where it is missing. Fails where it is bad. */
+export const optional = <A>(variable: string, shouldBe: string, read: Reader<A>): Effect.Effect<A | undefined, ConfigProblem> =>
+  Effect.gen(function* () {
+    const text = yield* Config.option(Config.String(variable))
+    return Option.isNone(text) || text.value === "" ? undefined : yield* read(variable)
+  }).pipe(Effect.mapError(() => new ConfigProblem({ variable, shouldBe })))
+
+/** The variable's value, or `fallback` where it is missing. Fails where it is bad. */
+export const withFallback = <A>(variable: string, shouldBe: string, read: Reader<A>, fallback: A): Effect.Effect<A, ConfigProblem> =>
+  Effect.map(optional(variable, shouldBe, read), (value) => value ?? fallback)
+
+/** Reads a switch: 1 or true is on, 0 or false is off. */
+export const Switch: Reader<boolean> = (variable) => Config.Literals(["1", "true", "0", "false"], variable).pipe(
+  Config.map((value) => value === "1" || value === "true"),
+)
+
+/** The line that tells an operator what to set, for a problem of ours or one of Effect's own. Null where `error` is neither. */
+export const configProblemLine = (error: unknown): string | null => {
+  if (error instanceof ConfigProblem) return error.message
+  if (!(error instanceof Config.ConfigError)) return null
+  const [what = "a value", at = ""] = error.cause.message.split("\n")
+  const variable = [...at.matchAll(/\["([^"]+)"\]/g)].map((m) => m[1]).join("_")
+  return variable === "" ? error.cause.message : `${variable}: ${what}`
+}
