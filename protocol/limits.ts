@@ -76,6 +76,12 @@ export const MESSAGE_BYTES = 8 * 1024 * 1024
 export const HISTORY_DAYS = 30
 /** Days a tombstone lives in STATE: longer than the history, so that any cursor the history covers finds it. */
 export const TOMBSTONE_DAYS = 40
+/** Consumers (readers) of one stream: an edge has one tail and up to REPLAYS readers; the server's own default is 1,000. */
+export const STREAM_CONSUMERS = 10_000
+/** Milliseconds between signs of life of a connection to NATS: with two missed, a dead server is noticed within half a minute. */
+export const NATS_PING_MS = 10_000
+/** Milliseconds between tries to reach NATS again, and the jitter on top. */
+export const NATS_RECONNECT_MS = 250
 /** Rows in one page of a backfill: one transaction, so one batch. */
 export const BACKFILL_PAGE = 1_000
 
@@ -85,6 +91,32 @@ export const BACKFILL_PAGE = 1_000
 export const REQUEST_TIMEOUT_MS = 5_000
 /** Milliseconds authz waits for its fold to reach the sequence asked for before it answers `behind`. */
 export const FOLD_WAIT_MS = 3_000
+
+/** Requests one authz process works on at once: a storm of reconnects; what is above is told to ask again. */
+export const AUTHZ_IN_FLIGHT = 20_000
+/** Milliseconds between looks at how far CHANGES has been trimmed, after which authz forgets what nobody can ask about. */
+export const FOLD_FORGET_MS = 10 * 60_000
+/** Commands one process applies at once, each on a connection to Postgres of its own. */
+export const COMMANDS_AT_ONCE = 16
+/** Commands that wait in one process; what is above is told to ask again. */
+export const COMMANDS_WAITING = 2_000
+/** Tries of a command that Postgres gave up for another transaction's sake (deadlock, serialisation). */
+export const COMMAND_TRIES = 5
+/** Milliseconds between deletions of grants that have expired: how late the log may learn of an expiry. */
+export const EXPIRE_EVERY_MS = 1_000
+
+// --- tokens -----------------------------------------------------------------------------------------------------------
+
+/** Bytes of an HS256 secret at least: the size of the hash (RFC 7518, 3.2). */
+export const SECRET_MIN_BYTES = 32
+/** Seconds that two machines' clocks may differ. */
+export const CLOCK_SKEW_S = 30
+/** Characters of a user id: it rides in headers, subjects' principals and log lines. */
+export const USER_ID_CHARS = 256
+/** Seconds a demo token lasts. */
+export const DEMO_TOKEN_S = 12 * 3_600
+/** Milliseconds to wait for a key set. */
+export const JWKS_TIMEOUT_MS = 2_000
 
 // --- processes --------------------------------------------------------------------------------------------------------
 
@@ -96,3 +128,4 @@ if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answ
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
+if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")

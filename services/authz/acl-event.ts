@@ -1,0 +1,84 @@
+/**
+ * A grant or a membership as it comes from the log (`chg._acl._grant.<id>`, `chg._acl._member.<id>`), made ready for the fold.
+ * A row that cannot be read takes its access away: what nobody understands grants nothing.
+ */
+import { Schema } from "effect"
+import { GrantRow, MemberRow } from "#protocol/acl.ts"
+import type { Operation } from "#protocol/event.ts"
+import type { Pattern } from "#protocol/grant.ts"
+import { LEVELS } from "#protocol/grant.ts"
+import type { LogMessage } from "#nats/log.ts"
+
+/** What the fold reads of the log. */
+export const ACL_PATTERNS: ReadonlyArray<Pattern> = [
+  { scope: null, entity: "_grant", id: null },
+  { scope: null, entity: "_member", id: null },
+]
+
+/** What a row of the access tables says. */
+export type Fact =
+  | {
+      readonly kind: "grant"
+      readonly principal: string
+      readonly pattern: Pattern
+      /** Index in LEVELS. */
+      readonly rank: number
+      /** Milliseconds since 1970, or null: for ever. */
+      readonly expiresAt: number | null
+    }
+  | { readonly kind: "member"; readonly member: string; readonly role: string }
+
+export interface AclEvent {
+  readonly seq: number
+  /** Milliseconds since 1970, by Postgres' clock: when the row was changed. */
+  readonly at: number
+  /** The row's key: entity and id. */
+  readonly key: string
+  readonly operation: Operation
+  /** The row after the change; null where it is gone. */
+  readonly fact: Fact | null
+  /** The row before, where the event took something away. */
+  readonly before: Fact | null
+  /** Why a row could not be read. */
+  readonly problem?: string
+}
+
+const decodeGrant = Schema.decodeUnknownSync(GrantRow)
+const decodeMember = Schema.decodeUnknownSync(MemberRow)
+
+const readFact = (entity: string, json: string): Fact => {
+  const row: unknown = JSON.parse(json)
+  if (entity === "_member") {
+    const { member, role } = decodeMember(row)
+    return { kind: "member", member, role }
+  }
+  const grant = decodeGrant(row)
+  const expiresAt = grant.expires_at === null || grant.expires_at === "infinity" ? null : Date.parse(grant.expires_at)
+  if (expiresAt !== null && Number.isNaN(expiresAt)) throw new Error(`expires_at is not a time: ${grant.expires_at}`)
+  return {
+    kind: "grant",
+    principal: grant.principal,
+    pattern: { scope: grant.scope, entity: grant.entity, id: grant.entity_id },
+    rank: LEVELS.indexOf(grant.level),
+    expiresAt,
+  }
+}
+
+/** The event that a message of `ACL_PATTERNS` is. */
+export const aclEvent = (message: LogMessage): AclEvent => {
+  const { address, operation, seq } = message
+  let problem: string | undefined
+  const read = (json: string | null): Fact | null => {
+    if (json === null || json === "") return null
+    try {
+      return readFact(address.entity, json)
+    } catch (error) {
+      problem = `${address.entity} ${address.id}: ${error instanceof Error ? error.message : String(error)}`
+      return null
+    }
+  }
+  const fact = operation === "DELETE" ? null : read(message.body)
+  const before = read(message.before)
+  const event = { seq, at: Date.parse(message.at), key: `${address.entity}/${address.id}`, operation, fact, before }
+  return problem === undefined ? event : { ...event, problem }
+}

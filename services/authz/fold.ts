@@ -1,0 +1,207 @@
+/**
+ * Who may see what, as of which sequence: a pure fold over the log's grants and memberships.
+ *
+ * Each row of the access tables is kept as the intervals of sequences [from, to) in which it held and said the same. An event
+ * at n ends one interval at n and may begin another. So any question about a sequence s between the horizon and the position is
+ * answered exactly: a row held at s iff from <= s < to. What was there before the first event that is known of it has no known
+ * beginning, and holds as far back as anything is known.
+ *
+ * The horizon is the oldest sequence that can be vouched for: the one before the first that CHANGES holds. Every event after it
+ * was read; of what was before, STATE says what was left. Who asks about something older is told that it is not known.
+ *
+ * Two clocks meet here. The log says when a row was deleted, a position like any other. `expires_at` says when it stops counting,
+ * and is compared with the time of the question, so that access ends when it should though Postgres be away. authz.expire()
+ * deletes the row soon after. A client that was told to forget at the expiry, and whose access was renewed later, stands at a
+ * sequence at which the row held all the same: whether it holds the rows cannot be told from its position. `heldAt` then says that it
+ * does not know (null), and the client starts over.
+ *
+ * A role may be a member of a role, in circles too.
+ */
+import { EVERYONE, rolePrincipal, userPrincipal } from "#protocol/acl.ts"
+import type { Level, Pattern } from "#protocol/grant.ts"
+import { LEVELS, covers, matches, normalise } from "#protocol/grant.ts"
+import { CLOCK_SKEW_S } from "#protocol/limits.ts"
+import type { Address } from "#protocol/subject.ts"
+import type { AclEvent, Fact } from "./acl-event.ts"
+
+interface Interval {
+  readonly key: string
+  readonly fact: Fact
+  readonly from: number
+  /** Infinity while it holds. */
+  to: number
+  /** Milliseconds since 1970: when the event at `to` happened. */
+  endedAt: number
+}
+
+type GrantFact = Extract<Fact, { kind: "grant" }>
+interface GrantInterval extends Interval {
+  readonly fact: GrantFact
+}
+type MemberFact = Extract<Fact, { kind: "member" }>
+interface MemberInterval extends Interval {
+  readonly fact: MemberFact
+}
+
+export interface View {
+  /** The user, every role and everyone: whose rows the answer rests on. */
+  readonly principals: ReadonlyArray<string>
+  /** Normalised. */
+  readonly allowed: ReadonlyArray<Pattern>
+  /** Milliseconds since 1970 of the first expiry among the grants that count now, or null. */
+  readonly expiresAt: number | null
+}
+
+const ALWAYS = Number.NEGATIVE_INFINITY
+const NEVER = Number.POSITIVE_INFINITY
+/** A sequence at which exactly what holds now holds. */
+const NOW = Number.MAX_SAFE_INTEGER
+
+const holds = (interval: Interval, seq: number): boolean => interval.from <= seq && seq < interval.to
+
+export class Fold {
+  #horizon: number
+  /** Of every row seen, the interval that holds, or null: it is gone. */
+  readonly #rows = new Map<string, Interval | null>()
+  readonly #grants = new Map<string, Array<GrantInterval>>()
+  readonly #members = new Map<string, Array<MemberInterval>>()
+  #held = 0
+
+  /** `horizon`: everything that happens after this sequence will be told to `apply`. */
+  constructor(horizon: number) {
+    this.#horizon = horizon
+  }
+
+  get horizon(): number {
+    return this.#horizon
+  }
+
+  /** Rows that hold now. */
+  get size(): number {
+    return this.#held
+  }
+
+  /** A row of STATE whose newest event is not after the horizon. Comes before any `apply`. */
+  base(event: AclEvent): void {
+    if (event.fact === null) this.#rows.set(event.key, null)
+    else this.#begin(event.key, event.fact, ALWAYS)
+  }
+
+  /** The next event of the log, in sequence order. One of a row that was told of already must be newer. */
+  apply(event: AclEvent): void {
+    const { key, seq } = event
+    const known = this.#rows.get(key)
+    if (known !== undefined && known !== null) {
+      if (event.fact !== null && sameFact(known.fact, event.fact)) return
+      this.#end(known, seq, event.at)
+    } else if (known === undefined && event.before !== null) {
+      // The first that is known of it says that it was there before.
+      this.#end(this.#begin(key, event.before, ALWAYS), seq, event.at)
+    }
+    if (event.fact === null) this.#rows.set(key, null)
+    else this.#begin(key, event.fact, seq)
+  }
+
+  #begin(key: string, fact: Fact, from: number): Interval {
+    const interval = { key, fact, from, to: NEVER, endedAt: NEVER } as GrantInterval | MemberInterval
+    if (isGrant(interval)) push(this.#grants, interval.fact.principal, interval)
+    else push(this.#members, interval.fact.member, interval)
+    this.#rows.set(key, interval)
+    this.#held += 1
+    return interval
+  }
+
+  #end(interval: Interval, seq: number, at: number): void {
+    interval.to = seq
+    interval.endedAt = at
+    this.#held -= 1
+  }
+
+  /** What ended at or before `horizon` is of no use any more. Moves only forward. */
+  forget(horizon: number): void {
+    if (horizon <= this.#horizon) return
+    this.#horizon = horizon
+    // A row that is gone can only come back as an insertion, which needs no memory.
+    for (const [key, row] of this.#rows) if (row === null) this.#rows.delete(key)
+    for (const index of [this.#grants, this.#members] as ReadonlyArray<Map<string, Array<Interval>>>) {
+      for (const [principal, intervals] of index) {
+        const kept = intervals.filter((interval) => interval.to > horizon)
+        if (kept.length === 0) index.delete(principal)
+        else if (kept.length < intervals.length) index.set(principal, kept)
+      }
+    }
+  }
+
+  /** The user's principals as of `seq`. */
+  principals(user: string, seq: number): ReadonlyArray<string> {
+    const found = new Set([userPrincipal(user), EVERYONE])
+    // A set is walked in the order of insertion, what is added on the way too: that is the closure.
+    for (const principal of found) {
+      for (const membership of this.#members.get(principal) ?? []) {
+        if (holds(membership, seq)) found.add(rolePrincipal(membership.fact.role))
+      }
+    }
+    return [...found]
+  }
+
+  *#grantsOf(principals: ReadonlyArray<string>, seq: number): Iterable<GrantInterval> {
+    for (const principal of principals) {
+      for (const grant of this.#grants.get(principal) ?? []) if (holds(grant, seq)) yield grant
+    }
+  }
+
+  /** What the user may see as of `seq`, at the time `now` (milliseconds since 1970). `seq` must not lie beyond what was applied. */
+  view(user: string, seq: number, now: number): View {
+    const principals = this.principals(user, seq)
+    const patterns: Array<Pattern> = []
+    let expiresAt: number | null = null
+    for (const { fact } of this.#grantsOf(principals, seq)) {
+      if (fact.expiresAt !== null) {
+        if (fact.expiresAt <= now) continue
+        if (expiresAt === null || fact.expiresAt < expiresAt) expiresAt = fact.expiresAt
+      }
+      patterns.push(fact.pattern)
+    }
+    return { principals, allowed: normalise(patterns), expiresAt }
+  }
+
+  /** What a client of the user that stands at `seq` was allowed to hold, normalised; null where that is not known. */
+  heldAt(user: string, seq: number, now: number): ReadonlyArray<Pattern> | null {
+    if (seq < this.#horizon) return null
+    const sure: Array<Pattern> = []
+    const doubtful: Array<Pattern> = []
+    for (const { fact, endedAt } of this.#grantsOf(this.principals(user, seq), seq)) {
+      // It may have stopped counting for the client before the log said so; the clocks of those who told it may differ.
+      const ranOut = fact.expiresAt !== null && fact.expiresAt - CLOCK_SKEW_S * 1_000 <= Math.min(endedAt, now)
+      ;(ranOut ? doubtful : sure).push(fact.pattern)
+    }
+    return doubtful.every((pattern) => sure.some((wide) => covers(wide, pattern))) ? normalise(sure) : null
+  }
+
+  /** Whether the user has `level` over the entity, by all that was applied, at the time `now`. */
+  may(user: string, level: Level, at: Address, now: number): boolean {
+    const needed = LEVELS.indexOf(level)
+    for (const { fact } of this.#grantsOf(this.principals(user, NOW), NOW)) {
+      if (fact.rank >= needed && (fact.expiresAt === null || fact.expiresAt > now) && matches(fact.pattern, at)) return true
+    }
+    return false
+  }
+}
+
+const isGrant = (interval: GrantInterval | MemberInterval): interval is GrantInterval => interval.fact.kind === "grant"
+
+const push = <V>(index: Map<string, Array<V>>, key: string, value: V): void => {
+  const values = index.get(key)
+  if (values === undefined) index.set(key, [value])
+  else values.push(value)
+}
+
+const sameFact = (a: Fact, b: Fact): boolean =>
+  a.kind === "grant" && b.kind === "grant"
+    ? a.principal === b.principal &&
+      a.rank === b.rank &&
+      a.expiresAt === b.expiresAt &&
+      a.pattern.scope === b.pattern.scope &&
+      a.pattern.entity === b.pattern.entity &&
+      a.pattern.id === b.pattern.id
+    : a.kind === "member" && b.kind === "member" && a.role === b.role && a.member === b.member
