@@ -46,3 +46,18 @@ export const parseTransaction = (header: string): TransactionPlace | null => {
   const match = transaction.exec(header)
   return match === null ? null : { xid: match[1]!, position: Number(match[2]), count: Number(match[3]) }
 }
+
+/** A header's value: control characters, blanks at the ends and `%` become `%XX`, so that no text can end a header or add one. */
+export const encodeHeader = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex -- they are what is looked for
+  /[\u0000-\u001f\u007f%]|^ | $/.test(text) ? text.replace(/[\u0000-\u001f\u007f%]|^ | $/g, encodeURIComponent) : text
+
+/** The text behind a header's value; a value that is not one of `encodeHeader` stands for itself. */
+export const decodeHeader = (value: string): string => {
+  if (!value.includes("%")) return value
+  try {
+    return decodeURIComponent(value)
+  } catch {
+    return value
+  }
+}

@@ -82,6 +82,17 @@ export const STREAM_CONSUMERS = 10_000
 export const NATS_PING_MS = 10_000
 /** Milliseconds between tries to reach NATS again, and the jitter on top. */
 export const NATS_RECONNECT_MS = 250
+/** Milliseconds between signs of life of an idle reader of a stream: how old an edge's view may be without its knowing. */
+export const READER_HEARTBEAT_MS = 1_000
+/** Messages a follower of CHANGES has asked for ahead of need. */
+export const FOLLOW_AHEAD = 5_000
+/** A replay that begins no further than this before the end of STATE is read by a consumer, one that begins earlier by direct gets where its filters name scopes. */
+export const NEAR_MESSAGES = 10_000
+/** Subjects the server answers in one direct get of newest messages. */
+export const DIRECT_SUBJECTS = 1_024
+/** Messages and bytes of direct gets that one replay holds in memory to put them in order; what is beyond is read by consumers. */
+export const DIRECT_MESSAGES = 20_000
+export const DIRECT_BYTES = 16 * 1024 * 1024
 /** Rows in one page of a backfill: one transaction, so one batch. */
 export const BACKFILL_PAGE = 1_000
 

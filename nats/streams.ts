@@ -1,0 +1,123 @@
+/**
+ * The two streams: CHANGES, the history of every entity, and STATE, a mirror of it that keeps the newest message of each subject
+ * under the sequence it has in CHANGES. The relay applies them when it starts; doing so again changes nothing.
+ *
+ * How many replicas a stream has and where they are is the operator's: it is set when a stream is made and never touched again.
+ */
+import { DiscardPolicy, JetStreamApiCodes, JetStreamApiError, PersistMode, RetentionPolicy, StorageType, StoreCompression } from "@nats-io/jetstream"
+import type { StreamConfig, StreamInfo } from "@nats-io/jetstream"
+import { nanos } from "@nats-io/nats-core"
+import { Schema } from "effect"
+import { HISTORY_DAYS, MESSAGE_BYTES, STREAM_CONSUMERS } from "#protocol/limits.ts"
+import { ALL_CHANGES } from "#protocol/subject.ts"
+import type { Nats } from "./connection.ts"
+
+export const CHANGES = "CHANGES"
+export const STATE = "STATE"
+
+const DAY_MS = 24 * 3600 * 1000
+
+/** What both have. Nobody deletes from the log: what was said was said. */
+const common = {
+  storage: StorageType.File,
+  retention: RetentionPolicy.Limits,
+  discard: DiscardPolicy.Old,
+  max_msgs: -1,
+  max_bytes: -1,
+  max_consumers: STREAM_CONSUMERS,
+  compression: StoreCompression.None,
+  allow_direct: true,
+  allow_msg_ttl: true,
+  deny_delete: true,
+  deny_purge: true,
+} satisfies Partial<StreamConfig>
+
+export const changesConfig = {
+  ...common,
+  name: CHANGES,
+  description: "Every change of every tracked row",
+  subjects: [ALL_CHANGES],
+  max_age: nanos(HISTORY_DAYS * DAY_MS),
+  max_msgs_per_subject: -1,
+  max_msg_size: MESSAGE_BYTES,
+  allow_atomic: true,
+} satisfies Partial<StreamConfig>
+
+export const stateConfig = {
+  ...common,
+  name: STATE,
+  description: "The newest change of every entity, under its sequence in CHANGES",
+  mirror: { name: CHANGES },
+  max_age: 0,
+  max_msgs_per_subject: 1,
+  mirror_direct: true,
+  // It can be made again from CHANGES; with an fsync for each message it would fall behind (nats.conf has the figures).
+  persist_mode: PersistMode.Async,
+} satisfies Partial<StreamConfig>
+
+/** An existing stream is not what it must be, and cannot be changed into it. */
+export class StreamConflict extends Schema.TaggedError<StreamConflict>()("StreamConflict", {
+  stream: Schema.String,
+  field: Schema.String,
+  message: Schema.String,
+  hint: Schema.String,
+}) {}
+
+/** What the server does not let change on a stream that exists (denials may be set, not lifted). */
+const immutable = ["storage", "retention", "max_consumers", "mirror", "persist_mode"] as const
+
+/**
+ * Makes the streams or brings them to what they must be, and answers CHANGES as it is. Rejects with a `StreamConflict`, or with the
+ * client's error where the server is away.
+ */
+export const applyStreams = async (nats: Nats, replicas = 1): Promise<StreamInfo> => {
+  const changes = await apply(nats, changesConfig, replicas)
+  await apply(nats, stateConfig, replicas)
+  return changes
+}
+
+const apply = async (nats: Nats, wanted: Partial<StreamConfig> & { name: string }, replicas: number): Promise<StreamInfo> => {
+  const { streams } = nats.jetstream
+  const existing = await streamInfo(nats, wanted.name)
+  if (existing === null) return streams.add({ ...wanted, num_replicas: replicas })
+  const fields = Object.keys(wanted) as ReadonlyArray<keyof StreamConfig>
+  const different = fields.filter((field) => !same(wanted[field], existing.config[field]))
+  for (const field of immutable) {
+    if (!different.includes(field)) continue
+    throw new StreamConflict({
+      stream: wanted.name,
+      field,
+      message: `stream ${wanted.name} exists with ${field} ${JSON.stringify(existing.config[field])}, and must have ${JSON.stringify(wanted[field])}`,
+      hint: `that cannot be changed on a stream that exists: use another account, or remove the stream (STATE is made again from CHANGES, CHANGES from the outbox)`,
+    })
+  }
+  return different.length === 0 ? existing : streams.update(wanted.name, { ...existing.config, ...wanted })
+}
+
+/** The server leaves out what is nothing: 0, false, "default". A mirror is compared by the name of its origin. */
+const same = (wanted: unknown, found: unknown): boolean => {
+  if (typeof wanted === "object" && wanted !== null && "name" in wanted)
+    return typeof found === "object" && found !== null && "name" in found && found.name === wanted.name
+  return JSON.stringify(wanted) === JSON.stringify(found) || (!wanted && !found)
+}
+
+/** The stream as it is, or null where there is none. */
+export const streamInfo = async (nats: Nats, name: string): Promise<StreamInfo | null> => {
+  try {
+    return await nats.jetstream.streams.info(name)
+  } catch (error) {
+    if (error instanceof JetStreamApiError && error.code === JetStreamApiCodes.StreamNotFound) return null
+    throw error
+  }
+}
+
+/** Waits until STATE has taken over everything up to `seq`; false where it has not within `timeoutMs`. */
+export const mirrorReached = async (nats: Nats, seq: number, timeoutMs: number): Promise<boolean> => {
+  const deadline = Date.now() + timeoutMs
+  for (let wait = 1; ; wait = Math.min(wait * 2, 100)) {
+    const info = await streamInfo(nats, STATE)
+    if (info !== null && info.state.last_seq >= seq) return true
+    if (Date.now() + wait > deadline) return false
+    await new Promise((resolve) => setTimeout(resolve, wait))
+  }
+}
