@@ -75,7 +75,7 @@ const launch = (spec: ChildSpec): Effect.Effect<Child, DevError> =>
   Effect.callback((resume) => {
     const process_ = spawn(spec.command, [...spec.args], {
       ...(spec.cwd === undefined ? {} : { cwd: spec.cwd }),
-      ...(spec.as ?? {}),
+      ...spec.as,
       env: { ...spec.env },
       stdio: [spec.leash === true ? "pipe" : "ignore", "pipe", "pipe", ...(spec.descriptors ?? [])],
       detached: true,

@@ -7,7 +7,7 @@ import { Effect, Schedule } from "effect"
 import type { Scope } from "effect"
 import { chownSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readlinkSync, realpathSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
-import { join } from "node:path"
+import { join, parse } from "node:path"
 import postgresjs from "postgres"
 import { startChild } from "./child.ts"
 import type { Child } from "./child.ts"
@@ -62,7 +62,7 @@ const start = (program: PostgresProgram, options: PostgresOptions, url: () => st
 const startOnce = (program: PostgresProgram, options: PostgresOptions, url: () => string): Effect.Effect<Child, DevError, Scope.Scope> =>
   Effect.gen(function* () {
     yield* clearStale(options.dataDir)
-    const place = yield* dataPlace(program, options.dataDir)
+    const place = yield* reachedBy(program, options.dataDir, 0)
     const settings = {
       listen_addresses: "127.0.0.1",
       unix_socket_directories: "",
@@ -73,7 +73,7 @@ const startOnce = (program: PostgresProgram, options: PostgresOptions, url: () =
       name: "postgres",
       command: program.postgres,
       args: ["-D", place.path, "-p", String(options.port), ...Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`])],
-      cwd: tmpdir(),
+      cwd: parse(process.cwd()).root,
       env: bareEnvironment(),
       ...(program.as === null ? {} : { as: program.as }),
       descriptors: place.descriptors,
@@ -99,18 +99,23 @@ const bareEnvironment = (): Record<string, string> => {
 }
 
 /**
- * The data folder as the server's user can name it. Where a folder above is closed to that user (a checkout in /root), it gets
- * the folder as an open file descriptor instead of a path: the folder itself is its own.
+ * A file or folder of the server's user, as that user can name it. Where a folder above is closed to it (a checkout in /root), it gets
+ * the file as an open descriptor instead of a path. `before`: descriptors handed over besides.
  */
-const dataPlace = (program: PostgresProgram, dataDir: string): Effect.Effect<{ readonly path: string; readonly descriptors: ReadonlyArray<number> }, DevError, Scope.Scope> => {
-  if (program.as === null || isReachable(dataDir, program.as)) return Effect.succeed({ path: dataDir, descriptors: [] })
+const reachedBy = (program: PostgresProgram, path: string, before: number): Effect.Effect<Reached, DevError, Scope.Scope> => {
+  if (program.as === null || isReachable(path, program.as)) return Effect.succeed({ path, descriptors: [] })
   if (process.platform !== "linux") {
-    return Effect.fail(new DevError({ message: `Postgres does not run as root, and the user nobody cannot reach ${dataDir}.`, hint: "Run as an ordinary user, or set TIDELINE_DATA to a folder that others can reach." }))
+    return Effect.fail(new DevError({ message: `Postgres does not run as root, and the user nobody cannot reach ${path}.`, hint: "Run as an ordinary user, or set TIDELINE_DATA to a folder that others can reach." }))
   }
   return Effect.acquireRelease(
-    Effect.sync(() => openSync(dataDir, "r")),
+    Effect.sync(() => openSync(path, "r")),
     (descriptor) => Effect.sync(() => closeSync(descriptor)),
-  ).pipe(Effect.map((descriptor) => ({ path: "/proc/self/fd/3", descriptors: [descriptor] })))
+  ).pipe(Effect.map((descriptor) => ({ path: `/proc/self/fd/${3 + before}`, descriptors: [descriptor] })))
+}
+
+interface Reached {
+  readonly path: string
+  readonly descriptors: ReadonlyArray<number>
 }
 
 const ownFolder = (dataDir: string, program: PostgresProgram): Effect.Effect<void, DevError> =>
@@ -125,7 +130,7 @@ const ownFolder = (dataDir: string, program: PostgresProgram): Effect.Effect<voi
 const initialise = (program: PostgresProgram, options: PostgresOptions): Effect.Effect<void, DevError> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const place = yield* dataPlace(program, options.dataDir)
+      const place = yield* reachedBy(program, options.dataDir, 0)
       const secrets = yield* Effect.acquireRelease(
         Effect.sync(() => mkdtempSync(join(tmpdir(), "tideline-initdb-"))),
         (folder) => Effect.sync(() => rmSync(folder, { recursive: true, force: true })),
@@ -133,17 +138,24 @@ const initialise = (program: PostgresProgram, options: PostgresOptions): Effect.
       const passwordFile = join(secrets, "password")
       writeFileSync(passwordFile, `${options.password}\n`, { mode: 0o600 })
       if (program.as !== null) for (const path of [secrets, passwordFile]) chownSync(path, program.as.uid, program.as.gid)
+      const password = yield* reachedBy(program, passwordFile, place.descriptors.length)
       const initdb = yield* startChild({
         name: "initdb",
         command: program.initdb,
         args: [
-          ...["-D", place.path, "-U", "postgres", "-A", "scram-sha-256", `--pwfile=${passwordFile}`],
-          ...["--locale=C", "-E", "UTF8", "--no-instructions", ...(options.durable ? [] : ["--no-sync"])],
+          "-D", place.path,
+          "-U", "postgres",
+          "-A", "scram-sha-256",
+          `--pwfile=${password.path}`,
+          "--locale=C",
+          "-E", "UTF8",
+          "--no-instructions",
+          ...(options.durable ? [] : ["--no-sync"]),
         ],
-        cwd: tmpdir(),
+        cwd: parse(process.cwd()).root,
         env: bareEnvironment(),
         ...(program.as === null ? {} : { as: program.as }),
-        descriptors: place.descriptors,
+        descriptors: [...place.descriptors, ...password.descriptors],
         stopSignal: "SIGTERM",
         graceMs: STOP_MS,
       })
