@@ -46,8 +46,9 @@ export const intersect = (a: Pattern, b: Pattern): Pattern | null => {
   return { scope, entity, id }
 }
 
-/** One key for a pattern or for an address; `\0` cannot stand in Postgres text. */
-export const patternKey = (p: Pattern): string => `${p.entity ?? "\0"}\0${p.scope ?? "\0"}\0${p.id ?? "\0"}`
+/** One key for a pattern or for an address: `\0` cannot stand in Postgres text, and any is not the same as empty. */
+export const patternKey = (p: Pattern): string => `${keyPart(p.entity)}\0${keyPart(p.scope)}\0${keyPart(p.id)}`
+const keyPart = (part: string | null): string => (part === null ? "" : `=${part}`)
 
 /** The keys of the patterns of a view that match an address: what an index of views is asked with. */
 export const viewKeys = (at: Address): ReadonlyArray<string> => {
