@@ -1,0 +1,60 @@
+/**
+ * The answers of authz over NATS (protocol/request.ts): edges ask who a token is, what a user may see as of a sequence, and whether a user
+ * may do something. Each answer about access is exact as of the sequence asked for, or is not given.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import type { Nats } from "#nats/connection.ts"
+import { serve } from "#nats/serve.ts"
+import { AUTHZ_IN_FLIGHT } from "#protocol/limits.ts"
+import type { MayReply, TokenReply, ViewReply } from "#protocol/request.ts"
+import { DemoRequest, MayRequest, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest } from "#protocol/request.ts"
+import type { LiveFold } from "./live-fold.ts"
+import type { Tokens } from "./token.ts"
+import { isUserId } from "./token.ts"
+
+export interface Answering {
+  readonly fold: LiveFold
+  readonly tokens: Tokens
+  /** Whether tokens are handed out (TIDELINE_DEMO). */
+  readonly demo: boolean
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+export const makeAnswers = ({ fold, tokens, now }: Answering) => ({
+  token: ({ token }: typeof TokenRequest.Type): Promise<TokenReply> => tokens.verify(token),
+
+  view: async ({ user, at, before }: typeof ViewRequest.Type): Promise<ViewReply> => {
+    const known = await fold.reached(Math.max(at, before ?? 0))
+    const time = now()
+    return { at, ...known.view(user, at, time), allowedBefore: before === undefined ? null : known.heldAt(user, before, time) }
+  },
+
+  may: async ({ user, level, scope, entity, id, at }: typeof MayRequest.Type): Promise<typeof MayReply.Type> => {
+    const known = await fold.reached(at ?? 0)
+    return { allowed: known.may(user, level, { scope, entity, id }, now()) }
+  },
+
+  /**
+   * Any name gets a token, not only the demo's people: whoever may be ada may as well be a stranger, and a stranger, who sees only
+   * what everyone may, is who shows that the rest is hidden.
+   */
+  demo: async ({ user }: typeof DemoRequest.Type): Promise<{ token: string }> => {
+    if (!isUserId(user)) throw new RequestError({ code: "unauthorised", message: "not a user id", hint: "try ada" })
+    return { token: await tokens.issue(user) }
+  },
+})
+
+/** Answers for as long as the scope lives. */
+export const answer = (nats: Nats, answering: Answering): Effect.Effect<void, never, Scope.Scope> => {
+  const answers = makeAnswers(answering)
+  const common = { queue: QUEUE.authz, inFlight: AUTHZ_IN_FLIGHT }
+  const all = [
+    serve(nats, { ...common, name: REQUEST.token, subject: REQUEST.token, request: TokenRequest, handle: answers.token }),
+    serve(nats, { ...common, name: REQUEST.view, subject: REQUEST.view, request: ViewRequest, handle: answers.view }),
+    serve(nats, { ...common, name: REQUEST.may, subject: REQUEST.may, request: MayRequest, handle: answers.may }),
+  ]
+  if (answering.demo) all.push(serve(nats, { ...common, name: REQUEST.demo, subject: REQUEST.demo, request: DemoRequest, handle: answers.demo }))
+  return Effect.all(all, { discard: true })
+}

@@ -1,0 +1,202 @@
+/**
+ * Keeps the fold level with the log. Reads what CHANGES holds of the access tables, adds what only STATE still has (rows whose newest
+ * event is older than CHANGES' history), then follows. When the stream is another one (it lost what was read, or a new one was made)
+ * the fold is built anew.
+ *
+ * "As of n" needs proof that no event up to n is missing, though most sequences are no access event. The follower's `reach` has
+ * it: it asks the server whether something up to n is still to come. That is asked only when somebody wants to know, once
+ * for all who want the same n, so an idle authz costs the stream nothing and a busy one a request or two a round trip.
+ */
+import { Duration, Effect, Schedule, Schema } from "effect"
+import type { Scope } from "effect"
+import { counter, gaugeOf } from "#observe/metrics.ts"
+import { FOLD_FORGET_MS, FOLD_WAIT_MS } from "#protocol/limits.ts"
+import { RequestError } from "#protocol/request.ts"
+import type { Following, Log, LogMessage } from "#nats/log.ts"
+import { LogError } from "#nats/log.ts"
+import type { AclEvent } from "./acl-event.ts"
+import { ACL_PATTERNS, aclEvent } from "./acl-event.ts"
+import { Fold } from "./fold.ts"
+
+export interface LiveFold {
+  /** The fold once it holds every event up to `seq`. Rejects with `unavailable` where that takes longer than `waitMs`. */
+  readonly reached: (seq: number, waitMs?: number) => Promise<Fold>
+  /** Why it cannot answer now; empty where it can. */
+  readonly reasons: () => ReadonlyArray<string>
+}
+
+interface Built {
+  readonly fold: Fold
+  readonly following: Following
+  /** Resolves when the stream is no longer the one that was read. */
+  readonly reset: Promise<string>
+}
+
+/** STATE does not yet hold what CHANGES has dropped: the fold would miss grants. */
+class StateBehind extends Schema.TaggedError<StateBehind>()("StateBehind", { message: Schema.String, hint: Schema.String }) {}
+
+export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    let built: Built | null = null
+    let silent = false
+    let lastProblem = "the log has not been read yet"
+    const waiting = new Set<() => void>()
+    const rebuilds = counter("tideline_authz_fold_builds_total", "Times the fold was built from the streams")
+    gaugeOf("tideline_authz_fold_sequence", "Sequence up to which the fold is known to be complete", () => built?.following.position() ?? 0)
+    gaugeOf("tideline_authz_fold_rows", "Grants and memberships that hold now", () => built?.fold.size ?? 0)
+
+    const build = Effect.fnUntraced(function* (): Effect.fn.Return<Built, LogError | StateBehind, Scope.Scope> {
+      const began = performance.now()
+      const head = yield* asked(() => log.head())
+      const first = Math.max(1, head.first)
+      if (first > 1 && head.state < first - 1) {
+        return yield* new StateBehind({
+          message: `STATE stands at ${head.state}, and CHANGES begins at ${first}`,
+          hint: "it is a mirror of CHANGES and is catching up; `tideline status` shows its lag",
+        })
+      }
+      const fold = new Fold(first - 1)
+      const read = (message: LogMessage): AclEvent => {
+        const event = aclEvent(message)
+        if (event.problem !== undefined) runFork(Effect.logError(`an access row cannot be read and grants nothing: ${event.problem}`))
+        return event
+      }
+      // Events wait here until what was before them is in.
+      let early: Array<AclEvent> | null = []
+      const reset = Promise.withResolvers<string>()
+      const following = yield* Effect.acquireRelease(
+        asked(() =>
+          log.follow({
+            from: first,
+            patterns: ACL_PATTERNS,
+            message: (message) => {
+              if (early === null) fold.apply(read(message))
+              else early.push(read(message))
+            },
+            event: (event) => {
+              silent = event.type === "silent" || (silent && event.type !== "current")
+              if (event.type === "reset") reset.resolve(event.message)
+              if (event.type === "unreadable") runFork(Effect.logError(`not an access event at ${event.seq}, ${event.subject}: ${event.reason}`))
+            },
+          }),
+        ),
+        (follower) => Effect.promise(() => follower.stop().catch(() => {})),
+      )
+      yield* asked(() => following.reach(head.last, FOLD_WAIT_MS))
+      if (first > 1) {
+        yield* asked(() =>
+          log.readState({
+            patterns: ACL_PATTERNS,
+            after: 0,
+            page: (messages) => {
+              for (const message of messages) if (message.seq < first) fold.base(read(message))
+            },
+          }),
+        )
+      }
+      for (const event of early) fold.apply(event)
+      early = null
+      rebuilds.add()
+      yield* Effect.log("the fold is built").pipe(
+        Effect.annotateLogs({ rows: fold.size, horizon: fold.horizon, position: following.position(), ms: Math.round(performance.now() - began) }),
+      )
+      return { fold, following, reset: reset.promise }
+    })
+
+    const life = Effect.scoped(
+      Effect.gen(function* () {
+        const now = yield* build()
+        silent = false
+        built = now
+        for (const wake of waiting) wake()
+        const trim = asked(() => log.head()).pipe(
+          Effect.map((head) => now.fold.forget(Math.max(1, head.first) - 1)),
+          Effect.ignore,
+          Effect.schedule(Schedule.spaced(Duration.millis(FOLD_FORGET_MS))),
+        )
+        const why = yield* Effect.raceFirst(Effect.promise(() => now.reset), Effect.andThen(trim, Effect.never))
+        yield* Effect.logWarning(`the log is another one, the fold is built anew: ${why}`)
+        // A stream that is being put right may say so more than once.
+        yield* Effect.sleep("50 millis")
+      }),
+    ).pipe(
+      Effect.ensuring(
+        Effect.sync(() => {
+          built = null
+          lastProblem = "the log is being read again"
+        }),
+      ),
+    )
+
+    yield* life.pipe(
+      Effect.tapError((error) =>
+        Effect.suspend(() => {
+          const repeated = lastProblem === error.message
+          lastProblem = error.message
+          return repeated ? Effect.void : Effect.logWarning(`the fold cannot be built yet: ${error.message}`).pipe(Effect.annotateLogs({ hint: error.hint }))
+        }),
+      ),
+      Effect.retry(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])),
+      Effect.forever,
+      Effect.forkScoped,
+    )
+
+    const unavailable = (message: string): RequestError =>
+      new RequestError({ code: "unavailable", message, hint: "the log is being read; ask again", retryAfter: 1 })
+
+    /** Waits for a fold to be there. */
+    const begun = (waitMs: number): Promise<Built> =>
+      new Promise((resolve, reject) => {
+        const done = () => {
+          clearTimeout(timer)
+          waiting.delete(done)
+          if (built === null) reject(unavailable(lastProblem))
+          else resolve(built)
+        }
+        const timer = setTimeout(done, waitMs)
+        waiting.add(done)
+      })
+
+    /** Who wants the same sequence shares one question to the server. */
+    const asking = new Map<number, Promise<number>>()
+    const reach = (now: Built, seq: number, waitMs: number): Promise<number> => {
+      const shared = asking.get(seq)
+      if (shared !== undefined) return shared
+      const answer = now.following.reach(seq, waitMs).finally(() => asking.delete(seq))
+      asking.set(seq, answer)
+      return answer
+    }
+
+    const reached = async (seq: number, waitMs = FOLD_WAIT_MS): Promise<Fold> => {
+      const deadline = performance.now() + waitMs
+      for (;;) {
+        const left = Math.max(1, deadline - performance.now())
+        const now = built ?? (await begun(left))
+        if (now.following.position() < seq) {
+          try {
+            await reach(now, seq, left)
+          } catch (error) {
+            if (built === now || performance.now() >= deadline) throw unavailable(error instanceof Error ? error.message : String(error))
+            continue
+          }
+        }
+        // Another log may have come while this waited; what the old one said is not what was asked for.
+        if (built === now) return now.fold
+      }
+    }
+
+    return {
+      reached,
+      reasons: () => (built === null ? [lastProblem] : silent ? ["nothing is heard from the stream"] : []),
+    }
+  })
+
+const asked = <A>(ask: () => Promise<A>): Effect.Effect<A, LogError> =>
+  Effect.tryPromise({
+    try: ask,
+    catch: (cause) =>
+      cause instanceof LogError
+        ? cause
+        : new LogError({ reason: "unavailable", message: cause instanceof Error ? cause.message : String(cause), hint: "is nats-server running?" }),
+  })
