@@ -1,0 +1,25 @@
+/** The floor of a fan-out: a bare `ws` server that sends the same frames to each of its sockets. */
+import { once } from "node:events"
+import type { AddressInfo } from "node:net"
+import { WebSocketServer } from "ws"
+import { serve } from "./worker.ts"
+
+const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: false })
+
+const jobs = {
+  port: async (): Promise<number> => {
+    if (server.address() === null) await once(server, "listening")
+    return (server.address() as AddressInfo).port
+  },
+  /** Sends every frame to every socket. A turn of the loop lies between two frames, as between two events that arrive. */
+  send: async (frames: ReadonlyArray<string>): Promise<void> => {
+    for (const frame of frames) {
+      const bytes = Buffer.from(frame)
+      for (const socket of server.clients) socket.send(bytes, { binary: false })
+      await new Promise(setImmediate)
+    }
+  },
+}
+export type BroadcastJobs = typeof jobs
+
+serve(jobs)

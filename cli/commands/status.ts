@@ -1,0 +1,146 @@
+/** `status`: how far behind every hop is, on one screen. Each part is asked for by itself: one that is away does not hide the others. */
+import { Clock, Effect, Result } from "effect"
+import { command } from "../command.ts"
+import { openDatabase, openNats } from "../connect.ts"
+import { demoRun, isAlive } from "../demo-run.ts"
+import { EXIT } from "../failure.ts"
+import { print, printJson, table } from "../output.ts"
+import type { AuthzFacts } from "../status/authz.ts"
+import { readAuthz } from "../status/authz.ts"
+import type { Backlog } from "../status/backlog.ts"
+import { backlog, COUNTED } from "../status/backlog.ts"
+import type { DatabaseFacts } from "../status/database.ts"
+import { readDatabase } from "../status/database.ts"
+import type { EdgeFacts } from "../status/edges.ts"
+import { edgeAddresses, readEdge } from "../status/edges.ts"
+import type { StreamFacts, Streams } from "../status/streams.ts"
+import { readStreams } from "../status/streams.ts"
+import { spell } from "../time.ts"
+
+/** How far one part of the way is behind the one before it. */
+interface Hop {
+  readonly hop: string
+  /** Null where it is not known. */
+  readonly lagEvents: number | null
+  readonly lagMs: number | null
+  readonly ok: boolean
+  readonly note: string
+}
+
+export const status = command({
+  name: "status",
+  summary: "the lag of every hop, streams, cursor, connections",
+  args: [],
+  options: { edges: { value: "URLS", about: "the edges to ask, with commas; else the demo's, else TIDELINE_EDGE_PORTS on this machine" } },
+  examples: ["status", "status --json", "status --edges http://edge-a:4001,http://edge-b:4001"],
+  failsWhen: "a hop is away",
+  run: ({ options, json }) =>
+    Effect.gen(function* () {
+      const run = yield* demoRun
+      const addresses = yield* edgeAddresses(options.edges, run)
+      const nats = yield* Effect.result(openNats)
+      const streams = Result.isFailure(nats) ? nats : yield* Effect.result(readStreams(nats.success))
+      const sql = yield* Effect.result(openDatabase)
+      const database = Result.isFailure(sql) ? sql : yield* Effect.result(readDatabase(sql.success))
+      const cursor = Result.isSuccess(streams) ? streams.success.cursor : null
+      const waiting = Result.isFailure(sql) || Result.isFailure(streams) ? null : yield* Effect.result(backlog(sql.success, cursor))
+      const last = Result.isSuccess(streams) ? streams.success.changes?.last ?? 0 : 0
+      const authz = Result.isSuccess(nats) && Result.isSuccess(streams) ? yield* readAuthz(nats.success, last) : null
+      const edges = yield* Effect.forEach(addresses, readEdge, { concurrency: "unbounded" })
+
+      const hops: ReadonlyArray<Hop> = [
+        Result.isFailure(database) ? away("postgres", database.failure.message) : outboxHop(database.success),
+        relayHop(Result.getOrUndefined(database), waiting === null ? null : Result.getOrUndefined(waiting) ?? null),
+        ...(Result.isFailure(streams) ? [away("streams", streams.failure.message)] : streamHops(streams.success, yield* Clock.currentTimeMillis)),
+        ...(authz === null ? [] : [authzHop(authz)]),
+        ...edges.map((edge) => edgeHop(edge, last)),
+      ]
+      const found = Result.getOrUndefined(streams)
+      const report = {
+        hops,
+        streams: [found?.changes, found?.state].filter((s): s is StreamFacts => s !== null && s !== undefined),
+        cursor,
+        connections: edges.map(({ name, url, connections, position }) => ({ edge: name, url, connections, position })),
+        tracked: Result.isSuccess(database) ? database.success.tracked : [],
+        ...(run === null ? {} : {
+          processes: run.processes.map((p) => ({ ...p, alive: p.pid !== null && isAlive(p.pid) })),
+          databaseUrl: run.databaseUrl,
+          natsUrl: run.natsUrl,
+        }),
+      }
+      yield* json ? printJson(report) : print(screen(report))
+      return hops.every((hop) => hop.ok) ? EXIT.ok : EXIT.failed
+    }),
+})
+
+const away = (hop: string, note: string): Hop => ({ hop, lagEvents: null, lagMs: null, ok: false, note })
+
+const outboxHop = (facts: DatabaseFacts): Hop => ({
+  hop: "postgres", lagEvents: 0, lagMs: 0, ok: true,
+  note: `version ${facts.version}, ${facts.tracked.length} tables tracked`,
+})
+
+const relayHop = (facts: DatabaseFacts | undefined, waiting: Backlog | null): Hop => {
+  const held = facts?.relayHolds ?? false
+  return {
+    hop: "relay",
+    lagEvents: waiting?.events ?? null,
+    lagMs: waiting?.oldestMs ?? null,
+    ok: held,
+    note: facts === undefined ? "not known without Postgres" : !held ? "no relay holds the lease: nothing is published"
+      : waiting?.events === COUNTED ? `at least ${COUNTED.toLocaleString("en")} changes wait` : "",
+  }
+}
+
+const streamHops = ({ changes, state }: Streams, now: number): ReadonlyArray<Hop> => {
+  if (changes === null) return [away("CHANGES", "no such stream: the relay makes it when it starts")]
+  const age = changes.lastAt === null ? "empty" : `newest ${spell(Math.max(0, now - Date.parse(changes.lastAt)))} old`
+  const lag = state === null ? null : Math.max(0, changes.last - state.last)
+  return [
+    { hop: "CHANGES", lagEvents: 0, lagMs: null, ok: true, note: age },
+    state === null
+      ? away("STATE", "no such stream: the relay makes it when it starts")
+      : { hop: "STATE", lagEvents: lag, lagMs: null, ok: true, note: lag === 0 ? "" : "the mirror is behind" },
+  ]
+}
+
+const authzHop = (facts: AuthzFacts): Hop => ({
+  hop: "authz", lagEvents: facts.answers ? 0 : null, lagMs: facts.answers ? facts.tookMs : null, ok: facts.answers,
+  note: facts.answers ? "time to reach the end of the stream and answer" : facts.reason,
+})
+
+const edgeHop = (edge: EdgeFacts, last: number): Hop => ({
+  hop: edge.name,
+  lagEvents: edge.position === null ? null : Math.max(0, last - edge.position),
+  lagMs: null,
+  ok: edge.reachable && edge.reasons.length === 0,
+  note: edge.reasons.length > 0 ? `${edge.url}: ${edge.reasons.join("; ")}` : `${edge.connections ?? "?"} connections`,
+})
+
+interface Report {
+  readonly hops: ReadonlyArray<Hop>
+  readonly streams: ReadonlyArray<StreamFacts>
+  readonly cursor: Streams["cursor"]
+  readonly processes?: ReadonlyArray<{ readonly name: string; readonly pid: number | null; readonly port: number | null; readonly alive: boolean }>
+}
+
+const screen = (report: Report): string => {
+  const { cursor } = report
+  return [
+    table([
+      ["hop", "behind", "", ""],
+      ...report.hops.map((h) => [h.hop, h.lagEvents === null ? (h.ok ? "" : "away") : `${h.lagEvents.toLocaleString("en")} events`, h.lagMs === null || h.lagMs === 0 ? "" : spell(h.lagMs), h.note]),
+    ]),
+    "",
+    table([
+      ["stream", "first", "last", "messages", "MiB", "entities", "consumers"],
+      ...report.streams.map((s) => [s.name, s.first, s.last, s.messages, Math.round(s.bytes / 2 ** 20), s.subjects, s.consumers]),
+    ]),
+    "",
+    cursor === null ? "cursor: none, nothing was published yet" : `cursor: epoch ${cursor.epoch}, published up to snapshot ${cursor.last}${cursor.window === null ? "" : `, publishing ${cursor.window} (transaction up to id ${cursor.tx}, id ${cursor.id})`}`,
+    ...(report.processes === undefined ? [] : [
+      "",
+      table([["process", "pid", "port", ""], ...report.processes.map((p) => [p.name, String(p.pid ?? ""), String(p.port ?? ""), p.alive ? "" : "not running"])]),
+    ]),
+  ].join("\n")
+}

@@ -1,0 +1,40 @@
+/** `token`: a signed token for a user, to try things with. */
+import { Clock, Config, Effect, Option } from "effect"
+import { SignJWT } from "jose"
+import { command } from "../command.ts"
+import { demoJwtSecret } from "../demo-run.ts"
+import { CommandFailed, EXIT } from "../failure.ts"
+import { print, printJson } from "../output.ts"
+import { requireSpan } from "../time.ts"
+
+export const token = command({
+  name: "token",
+  summary: "sign a token for a user",
+  about: "Signs HS256 with TIDELINE_JWT_SECRET, else with the secret of the demo in this folder. With TIDELINE_JWKS_URL the keys are your issuer's: ask it.",
+  args: [],
+  options: {
+    user: { value: "ID", about: "the user id (sub)", required: true },
+    ttl: { value: "SPAN", about: "how long it is good for: 90s, 10m, 2h, 30d; 1h unless given" },
+  },
+  examples: ["token --user ada", "token --user ada --ttl 30d"],
+  failsWhen: "there is no secret to sign with",
+  run: ({ options, json }) =>
+    Effect.gen(function* () {
+      const ttl = yield* requireSpan("ttl", options.ttl ?? "1h")
+      const set = yield* Config.option(Config.String("TIDELINE_JWT_SECRET")).pipe(Effect.orDie)
+      const secret = Option.isSome(set) && set.value !== "" ? set.value : yield* demoJwtSecret
+      if (secret === null) {
+        return yield* new CommandFailed({
+          message: "TIDELINE_JWT_SECRET is not set and no demo was started in this folder.",
+          hint: "Set TIDELINE_JWT_SECRET to the secret authz has, or start the demo with npm start.",
+        })
+      }
+      const issued = Math.floor((yield* Clock.currentTimeMillis) / 1000)
+      const expires = issued + Math.ceil(ttl / 1000)
+      const signed = yield* Effect.promise(() =>
+        new SignJWT().setProtectedHeader({ alg: "HS256" }).setSubject(options.user).setIssuedAt(issued).setExpirationTime(expires).sign(new TextEncoder().encode(secret)),
+      )
+      yield* json ? printJson({ user: options.user, token: signed, expiresAt: new Date(expires * 1000).toISOString() }) : print(signed)
+      return EXIT.ok
+    }),
+})

@@ -1,0 +1,49 @@
+/** `track` and `untrack`: which tables become events. */
+import { Effect } from "effect"
+import { isEntityCode } from "#protocol/subject.ts"
+import { command } from "../command.ts"
+import { openDatabase, query } from "../connect.ts"
+import { EXIT, UsageError } from "../failure.ts"
+import { print, printJson } from "../output.ts"
+
+export const track = command({
+  name: "track",
+  summary: "turn every change of a table into events from now on",
+  about: "The table needs a primary key. Rows that are there already become events with `backfill`.",
+  args: [{ name: "table", about: "schema.table" }],
+  options: {
+    entity: { value: "CODE", about: "what an event calls a row of it: a small letter, then small letters, digits, _", required: true },
+    scope: { value: "COLUMN", about: "the column that says where a row belongs (tenant, project); none: everywhere" },
+  },
+  examples: ["track app.task --entity task --scope project_id"],
+  failsWhen: "Postgres refused",
+  run: ({ args, options, json }) =>
+    Effect.gen(function* () {
+      if (!isEntityCode(options.entity)) {
+        return yield* new UsageError({ message: `--entity ${options.entity} is not an entity code.`, hint: "A small letter, then small letters, digits and _: task, order_line." })
+      }
+      const sql = yield* openDatabase
+      yield* query(() => sql`select tide.track(${args.table}::regclass, entity => ${options.entity}, scope => ${options.scope ?? null})`)
+      yield* json
+        ? printJson({ table: args.table, entity: options.entity, scope: options.scope ?? null })
+        : print(`${args.table} is tracked as ${options.entity}. Rows that are there already: npx tideline backfill ${args.table}`)
+      return EXIT.ok
+    }),
+})
+
+export const untrack = command({
+  name: "untrack",
+  summary: "stop turning a table's changes into events",
+  about: "Events that were published stay in the log, and what clients hold stays with them until they forget it.",
+  args: [{ name: "table", about: "schema.table" }],
+  options: {},
+  examples: ["untrack app.task"],
+  failsWhen: "Postgres refused",
+  run: ({ args, json }) =>
+    Effect.gen(function* () {
+      const sql = yield* openDatabase
+      yield* query(() => sql`select tide.untrack(${args.table}::regclass)`)
+      yield* json ? printJson({ table: args.table, tracked: false }) : print(`${args.table} is no longer tracked.`)
+      return EXIT.ok
+    }),
+})
