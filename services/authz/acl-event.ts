@@ -30,8 +30,6 @@ export type Fact =
 
 export interface AclEvent {
   readonly seq: number
-  /** Milliseconds since 1970, by Postgres' clock: when the row was changed. */
-  readonly at: number
   /** The row's key: entity and id. */
   readonly key: string
   readonly operation: Operation
@@ -79,6 +77,6 @@ export const aclEvent = (message: LogMessage): AclEvent => {
   }
   const fact = operation === "DELETE" ? null : read(message.body)
   const before = read(message.before)
-  const event = { seq, at: Date.parse(message.at), key: `${address.entity}/${address.id}`, operation, fact, before }
+  const event = { seq, key: `${address.entity}/${address.id}`, operation, fact, before }
   return problem === undefined ? event : { ...event, problem }
 }

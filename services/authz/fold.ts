@@ -30,8 +30,6 @@ interface Interval {
   readonly from: number
   /** Infinity while it holds. */
   to: number
-  /** Milliseconds since 1970: when the event at `to` happened. */
-  endedAt: number
 }
 
 type GrantFact = Extract<Fact, { kind: "grant" }>
@@ -93,17 +91,17 @@ export class Fold {
     const known = this.#rows.get(key)
     if (known !== undefined && known !== null) {
       if (event.fact !== null && sameFact(known.fact, event.fact)) return
-      this.#end(known, seq, event.at)
+      this.#end(known, seq)
     } else if (known === undefined && event.before !== null) {
       // The first that is known of it says that it was there before.
-      this.#end(this.#begin(key, event.before, ALWAYS), seq, event.at)
+      this.#end(this.#begin(key, event.before, ALWAYS), seq)
     }
     if (event.fact === null) this.#rows.set(key, null)
     else this.#begin(key, event.fact, seq)
   }
 
   #begin(key: string, fact: Fact, from: number): Interval {
-    const interval = { key, fact, from, to: NEVER, endedAt: NEVER } as GrantInterval | MemberInterval
+    const interval = { key, fact, from, to: NEVER } as GrantInterval | MemberInterval
     if (isGrant(interval)) push(this.#grants, interval.fact.principal, interval)
     else push(this.#members, interval.fact.member, interval)
     this.#rows.set(key, interval)
@@ -111,9 +109,8 @@ export class Fold {
     return interval
   }
 
-  #end(interval: Interval, seq: number, at: number): void {
+  #end(interval: Interval, seq: number): void {
     interval.to = seq
-    interval.endedAt = at
     this.#held -= 1
   }
 
@@ -170,9 +167,9 @@ export class Fold {
     if (seq < this.#horizon) return null
     const sure: Array<Pattern> = []
     const doubtful: Array<Pattern> = []
-    for (const { fact, endedAt } of this.#grantsOf(this.principals(user, seq), seq)) {
-      // It may have stopped counting for the client before the log said so; the clocks of those who told it may differ.
-      const ranOut = fact.expiresAt !== null && fact.expiresAt - CLOCK_SKEW_S * 1_000 <= Math.min(endedAt, now)
+    for (const { fact } of this.#grantsOf(this.principals(user, seq), seq)) {
+      // Whoever told the client by the clock may have had another clock, and may not have heard of a renewal.
+      const ranOut = fact.expiresAt !== null && fact.expiresAt - CLOCK_SKEW_S * 1_000 <= now
       ;(ranOut ? doubtful : sure).push(fact.pattern)
     }
     return doubtful.every((pattern) => sure.some((wide) => covers(wide, pattern))) ? normalise(sure) : null

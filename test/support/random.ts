@@ -52,6 +52,7 @@ export const randomFrom = (seed: number): Random => {
 
 /** A test that runs `check` with `runs` seeds. */
 export const property = (name: string, runs: number, check: (random: Random) => void | Promise<void>): void => {
+  // oxlint-disable-next-line vitest/valid-title -- it is the caller's
   it(name, async () => {
     const given = process.env["TIDELINE_SEED"]
     const first = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest"
+import type { LogMessage } from "#nats/log.ts"
+import { changeSubject } from "#protocol/subject.ts"
+import { aclEvent } from "./acl-event.ts"
+
+const message = (entity: string, id: string, over: Partial<LogMessage>): LogMessage => {
+  const address = { scope: null, entity, id }
+  const rest = { at: "2026-01-01T00:00:00.000000Z", user: null, mutation: null, trace: null, before: null, storedAt: 0 }
+  return { seq: 7, subject: changeSubject(address), address, operation: "INSERT", body: "", transaction: { xid: "1", position: 1, count: 1 }, ...rest, ...over }
+}
+const grant = { id: "g", principal: "user:ada", scope: "p1", entity: null, entity_id: null, level: "EDIT", expires_at: "2026-01-01T00:00:00.5+00:00" }
+
+describe("an access event", () => {
+  it("is a grant", () => {
+    expect(aclEvent(message("_grant", "g", { body: JSON.stringify(grant) }))).toEqual({
+      seq: 7,
+      key: "_grant/g",
+      operation: "INSERT",
+      fact: { kind: "grant", principal: "user:ada", pattern: { scope: "p1", entity: null, id: null }, rank: 1, expiresAt: Date.UTC(2026, 0, 1) + 500 },
+      before: null,
+    })
+  })
+
+  it("that lasts for ever, whichever way Postgres says so", () => {
+    for (const expires_at of [null, "infinity"])
+      expect(aclEvent(message("_grant", "g", { body: JSON.stringify({ ...grant, expires_at }) })).fact).toMatchObject({ expiresAt: null })
+  })
+
+  it("is a membership", () => {
+    expect(aclEvent(message("_member", "m", { body: JSON.stringify({ role: "r", member: "user:ada" }) })).fact).toEqual({ kind: "member", role: "r", member: "user:ada" })
+  })
+
+  it("says what a deletion took", () => {
+    const event = aclEvent(message("_grant", "g", { operation: "DELETE", before: JSON.stringify(grant) }))
+    expect(event.fact).toBeNull()
+    expect(event.before).toMatchObject({ principal: "user:ada" })
+  })
+
+  it("grants nothing where it cannot be read", () => {
+    for (const body of ["{", "[]", JSON.stringify({ ...grant, level: "GOD" }), JSON.stringify({ ...grant, expires_at: "soon" })]) {
+      const event = aclEvent(message("_grant", "g", { operation: "UPDATE", body }))
+      expect(event.fact).toBeNull()
+      expect(event.problem).toMatch(/^_grant g: /)
+    }
+  })
+})
