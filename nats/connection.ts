@@ -5,7 +5,7 @@
 import { jetstreamManager } from "@nats-io/jetstream"
 import type { JetStreamManager } from "@nats-io/jetstream"
 import type { ConnectionOptions, NatsConnection } from "@nats-io/nats-core"
-import { errors } from "@nats-io/nats-core"
+import { createInbox, errors } from "@nats-io/nats-core"
 import { connect } from "@nats-io/transport-node"
 import { Effect, Schedule, Schema } from "effect"
 import type { Scope } from "effect"
@@ -21,6 +21,8 @@ export class NatsError extends Schema.TaggedError<NatsError>()("NatsError", {
 export interface Nats {
   readonly connection: NatsConnection
   readonly jetstream: JetStreamManager
+  /** A new subject under which replies may come to this user. */
+  readonly inbox: () => string
   /** False while no server can be reached. */
   readonly connected: () => boolean
   /** Calls back at each loss (false) and at each return (true). Answers how to stop that. */
@@ -85,7 +87,8 @@ export const connectNats = (
   )
 
 const open = async (url: string, name: string): Promise<Nats> => {
-  const connection = await connect(connectionOptions(url, name))
+  const options = connectionOptions(url, name)
+  const connection = await connect(options)
   const jetstream = await jetstreamManager(connection, { checkAPI: false, timeout: REQUEST_TIMEOUT_MS })
   const listeners = new Set<(connected: boolean) => void>()
   let connected = true
@@ -104,6 +107,7 @@ const open = async (url: string, name: string): Promise<Nats> => {
   return {
     connection,
     jetstream,
+    inbox: () => createInbox(options.inboxPrefix),
     connected: () => connected,
     onStatus: (listener) => {
       listeners.add(listener)

@@ -77,6 +77,8 @@ export interface ReadState {
   readonly patterns: ReadonlyArray<Pattern>
   /** Only changes after this sequence; 0 for everything. */
   readonly after: number
+  /** Waits until STATE has taken over everything up to here, or rejects with `unavailable`. A connection that stands at n and is given something new needs it as of n or later. */
+  readonly atLeast?: number
   /** Called once, before the first page: how many changes will come, give or take those that happen meanwhile. */
   readonly start?: (count: number) => void
   /** Pages of at most `pageMessages` in sequence order over the whole read; the next one waits until the promise is done. */
@@ -88,7 +90,10 @@ export interface ReadState {
 }
 
 export interface StateRead {
-  /** The newest version of everything that matches, up to here, was given; go on from here + 1. At least what STATE held when asked. */
+  /**
+   * The newest version of everything that matches, up to here, was given, but for what changed again since: that comes after it, so go on
+   * from here + 1. It is what STATE held when asked, or `after` where that is more. The same holds for the last message of each page.
+   */
   readonly position: number
   readonly count: number
 }

@@ -7,7 +7,7 @@
 import type { ConsumerConfig } from "@nats-io/jetstream"
 import { AckPolicy, DeliverPolicy } from "@nats-io/jetstream"
 import type { Msg } from "@nats-io/nats-core"
-import { createInbox, nanos, nuid } from "@nats-io/nats-core"
+import { nanos, nuid } from "@nats-io/nats-core"
 import { READER_HEARTBEAT_MS } from "#protocol/limits.ts"
 import type { Nats } from "./connection.ts"
 import type { Delivery } from "./decode.ts"
@@ -20,6 +20,8 @@ export interface ReaderOptions {
   readonly from: number
   /** Messages asked for ahead of need. */
   readonly ahead: number
+  /** Bytes of them. Default: no bound but the connection's. */
+  readonly aheadBytes?: number
   readonly message: (delivery: Delivery, message: Msg) => void
   /** The server has nothing to give for now. */
   readonly idle: () => void
@@ -30,6 +32,8 @@ export interface Reader {
   /** Messages that matched when the consumer was made. */
   readonly pending: number
   readonly name: string
+  /** Messages it was given so far. */
+  readonly given: () => number
   /** Asks for messages again after `pause`. */
   readonly resume: () => void
   /** Lets what was asked for run out. */
@@ -58,7 +62,7 @@ export const openReader = async (nats: Nats, options: ReaderOptions): Promise<Re
     filter_subjects: [...options.filters],
   }
   const info = await jetstream.consumers.add(stream, config)
-  const inbox = createInbox(connection.options?.inboxPrefix)
+  const inbox = nats.inbox()
   const request = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${name}`
   let owed = 0
   let expected = 1
@@ -71,7 +75,7 @@ export const openReader = async (nats: Nats, options: ReaderOptions): Promise<Re
     owed = ahead
     connection.publish(
       request,
-      JSON.stringify({ batch, expires: nanos(EXPIRES_MS), idle_heartbeat: nanos(READER_HEARTBEAT_MS) }),
+      JSON.stringify({ batch, max_bytes: options.aheadBytes, expires: nanos(EXPIRES_MS), idle_heartbeat: nanos(READER_HEARTBEAT_MS) }),
       { reply: inbox },
     )
   }
@@ -113,6 +117,7 @@ export const openReader = async (nats: Nats, options: ReaderOptions): Promise<Re
   return {
     pending: info.num_pending,
     name,
+    given: () => expected - 1,
     resume: () => {
       paused = false
       ask()

@@ -33,6 +33,10 @@ export const TOKEN_WARNING_S = 60
 export const SUBSCRIPTIONS = 100
 /** Entity ids or scopes in one subscription. */
 export const SUBSCRIPTION_IDS = 10_000
+/** Ids and scopes of all subscriptions of one connection together, and patterns of the view they are cut down to: what an edge compares within a tenth of a second. */
+export const VIEW_PATTERNS = 20_000
+/** Mutations of one connection that wait for their turn. */
+export const MUTATIONS_WAITING = 1_000
 /** Mutations in one MUTATE frame. */
 export const MUTATIONS_PER_FRAME = 100
 /** Frames a second from one connection, sustained, and the burst above it. */
@@ -53,6 +57,21 @@ export const EDGE_CONNECTIONS = 12_000
 export const RING_EVENTS = 100_000
 /** Bytes of event bodies in the ring, whichever bound comes first. */
 export const RING_BYTES = 128 * 1024 * 1024
+/** Recent changes an edge reads into its ring when it starts, so that those whom a deploy sent over find themselves covered. */
+export const RING_WARM_EVENTS = 10_000
+/** Milliseconds an edge waits to see a position that a cursor names and it has not reached: another edge, or region, may be ahead. */
+export const CURSOR_AHEAD_MS = 2_000
+/** Milliseconds of catching up from the ring before other work gets its turn. */
+export const RING_TURN_MS = 5
+/** Milliseconds a replay waits for a full socket before it gives its place to another. */
+export const REPLAY_PATIENCE_MS = 1_000
+/** Milliseconds between two looks at a STATE that is behind. */
+export const STATE_BEHIND_MS = 20
+/** Milliseconds before what was not available is asked for again, at first and at most. */
+export const RETRY_FIRST_MS = 250
+export const RETRY_MOST_MS = 10_000
+/** Milliseconds before an expiry timer asks again: clocks differ. */
+export const EXPIRY_AGAIN_MS = 100
 /** Bytes waiting in one socket before its connection leaves the live index. */
 export const SOCKET_HIGH_WATER_BYTES = 1024 * 1024
 /** Milliseconds a socket may stay above the high-water mark before it is closed. */
@@ -90,6 +109,14 @@ export const FOLLOW_AHEAD = 5_000
 export const NEAR_MESSAGES = 10_000
 /** Subjects the server answers in one direct get of newest messages. */
 export const DIRECT_SUBJECTS = 1_024
+/** Scopes that a replay reads by direct gets; of more of them a consumer is the cheaper reader. */
+export const DIRECT_SCOPES = 16
+/** Entities named in one direct get: with their scopes each is a look-up, without them a walk over all scopes. */
+export const DIRECT_IDS = 500
+export const DIRECT_FLOATING_IDS = 100
+/** Messages, and bytes, that a replay's consumer has asked for ahead of need. */
+export const REPLAY_AHEAD = 1_000
+export const REPLAY_AHEAD_BYTES = 16 * 1024 * 1024
 /** Messages and bytes of direct gets that one replay holds in memory to put them in order; what is beyond is read by consumers. */
 export const DIRECT_MESSAGES = 20_000
 export const DIRECT_BYTES = 16 * 1024 * 1024
@@ -137,6 +164,8 @@ export const STOP_DEADLINE_MS = 10_000
 if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
 if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
+if (RING_WARM_EVENTS > RING_EVENTS) throw new Error("limits: the ring must hold what it is warmed with")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
+if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a reader must be able to ask for the largest message")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
 if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
