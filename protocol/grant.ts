@@ -60,16 +60,26 @@ export const viewKeys = (at: Address): ReadonlyArray<string> => {
 /** Without repeats and without what another covers, in a fixed order. */
 export const normalise = <P extends Pattern>(patterns: Iterable<P>): ReadonlyArray<P> => {
   const byKey = new Map<string, P>()
-  for (const p of patterns) byKey.set(patternKey(p), p)
-  const kept = [...byKey.values()].filter((p) => !wider(p).some((w) => byKey.has(patternKey(w))))
-  return kept.sort((a, b) => (patternKey(a) < patternKey(b) ? -1 : 1))
+  // What is any in none of them need not be tried: most views hold only scopes, and then nothing covers anything.
+  const any = { scope: false, entity: false, id: false }
+  for (const p of patterns) {
+    byKey.set(patternKey(p), p)
+    any.scope ||= p.scope === null
+    any.entity ||= p.entity === null
+    any.id ||= p.id === null
+  }
+  const kept = [...byKey].filter(([, p]) => !wider(p, any).some((w) => byKey.has(patternKey(w))))
+  return kept.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, p]) => p)
 }
 
-/** Every pattern that covers `p`, but `p`. */
-const wider = (p: Pattern): ReadonlyArray<Pattern> => {
-  const scopes = p.scope === null ? [null] : [p.scope, null]
-  const entities = p.entity === null || isSystemEntity(p.entity) ? [p.entity] : [p.entity, null]
-  const ids = p.id === null ? [null] : [p.id, null]
+const ANY_PART = { scope: true, entity: true, id: true }
+
+/** Every pattern that covers `p`, but `p`; with `any` only those that are wider in these parts. */
+const wider = (p: Pattern, any = ANY_PART): ReadonlyArray<Pattern> => {
+  const scopes = p.scope === null || !any.scope ? [p.scope] : [p.scope, null]
+  const entities = p.entity === null || !any.entity || isSystemEntity(p.entity) ? [p.entity] : [p.entity, null]
+  const ids = p.id === null || !any.id ? [p.id] : [p.id, null]
+  if (scopes.length + entities.length + ids.length === 3) return []
   return scopes.flatMap((scope) => entities.flatMap((entity) => ids.map((id) => ({ scope, entity, id })))).slice(1)
 }
 

@@ -32,6 +32,9 @@ interface Built {
   readonly reset: Promise<string>
 }
 
+/** Milliseconds one question to the server may take before those who wait look at their watches. */
+const ASK_MS = 250
+
 /** STATE does not yet hold what CHANGES has dropped: the fold would miss grants. */
 class StateBehind extends Schema.TaggedError<StateBehind>()("StateBehind", { message: Schema.String, hint: Schema.String }) {}
 
@@ -158,29 +161,33 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         waiting.add(done)
       })
 
-    /** Who wants the same sequence shares one question to the server. */
-    const asking = new Map<number, Promise<number>>()
-    const reach = (now: Built, seq: number, waitMs: number): Promise<number> => {
-      const shared = asking.get(seq)
-      if (shared !== undefined) return shared
-      const answer = now.following.reach(seq, waitMs).finally(() => asking.delete(seq))
-      asking.set(seq, answer)
-      return answer
+    /** One question to the server at a time, for the nearest sequence that is wanted: its answer most often serves all who wait. */
+    const wanted = new Set<{ readonly seq: number }>()
+    let asking: Promise<unknown> | null = null
+    const reach = async (now: Built, seq: number, deadline: number): Promise<void> => {
+      const want = { seq }
+      wanted.add(want)
+      try {
+        while (built === now && now.following.position() < seq) {
+          const left = deadline - performance.now()
+          if (left <= 0) throw unavailable(`the log is read up to ${now.following.position()}, asked for ${seq}`)
+          if (asking === null) {
+            let nearest = seq
+            for (const other of wanted) nearest = Math.min(nearest, other.seq)
+            asking = now.following.reach(nearest, Math.min(left, ASK_MS)).catch(() => {}).finally(() => (asking = null))
+          }
+          await asking
+        }
+      } finally {
+        wanted.delete(want)
+      }
     }
 
     const reached = async (seq: number, waitMs = FOLD_WAIT_MS): Promise<Fold> => {
       const deadline = performance.now() + waitMs
       for (;;) {
-        const left = Math.max(1, deadline - performance.now())
-        const now = built ?? (await begun(left))
-        if (now.following.position() < seq) {
-          try {
-            await reach(now, seq, left)
-          } catch (error) {
-            if (built === now || performance.now() >= deadline) throw unavailable(error instanceof Error ? error.message : String(error))
-            continue
-          }
-        }
+        const now = built ?? (await begun(deadline - performance.now()))
+        await reach(now, seq, deadline)
         // Another log may have come while this waited; what the old one said is not what was asked for.
         if (built === now) return now.fold
       }

@@ -1,0 +1,37 @@
+/**
+ * Who may see what. Reads the grants and memberships that services/outbox-relay wrote into the log, and answers edges over NATS. Holds
+ * the token secret; needs no Postgres. Any number of instances share the work, in every region.
+ */
+import { Effect, Redacted } from "effect"
+import { connectNats } from "#nats/connection.ts"
+import type { Nats } from "#nats/connection.ts"
+import { jetStreamLog } from "#nats/log-jetstream.ts"
+import { serveObserve } from "#observe/http.ts"
+import { runService } from "#observe/run.ts"
+import { answer } from "./answer.ts"
+import { authzConfig } from "./config.ts"
+import type { LiveFold } from "./live-fold.ts"
+import { makeLiveFold } from "./live-fold.ts"
+import { makeTokens } from "./token.ts"
+
+runService(
+  "authz",
+  Effect.gen(function* () {
+    const config = yield* authzConfig
+    let nats: Nats | undefined
+    let fold: LiveFold | undefined
+    const reasons = (): ReadonlyArray<string> => {
+      if (nats === undefined || !nats.connected()) return ["there is no connection to NATS"]
+      return fold === undefined ? ["starting"] : fold.reasons()
+    }
+    yield* serveObserve("authz", reasons)
+    nats = yield* connectNats(Redacted.value(config.natsUrl), "authz", (error) =>
+      Effect.logWarning(`waiting for NATS: ${error.message}`).pipe(Effect.annotateLogs({ hint: error.hint })),
+    )
+    fold = yield* makeLiveFold(jetStreamLog(nats))
+    const now = () => Date.now()
+    yield* answer(nats, { fold, tokens: makeTokens(config.keys, now), demo: config.demo, now })
+    yield* Effect.log("answering").pipe(Effect.annotateLogs({ demo: config.demo, keys: config.keys.type }))
+    return yield* Effect.never
+  }),
+)
