@@ -4,16 +4,15 @@
  */
 import { defineStore } from "pinia"
 import { shallowReactive, watch } from "vue"
-import type { EntityCode } from "../data/entities.ts"
 import { remove } from "../data/edit.ts"
+import type { EntityCode } from "../data/entities.ts"
+import { current } from "../data/replica.ts"
 import { useAnnouncer } from "./announcer.ts"
-import { useSession } from "./session.ts"
 import { useToasts } from "./toasts.ts"
 
 type Address = readonly [entity: EntityCode, id: string]
 
 export const useDeletions = defineStore("deletions", () => {
-  const session = useSession()
   const toasts = useToasts()
   const announcer = useAnnouncer()
   const hidden = shallowReactive(new Map<string, Address>())
@@ -33,35 +32,33 @@ export const useDeletions = defineStore("deletions", () => {
     }
   }
 
-  watch(() => session.user, async (user, before) => {
-    if (before) for (const [entity, id] of hidden.values()) await remove(entity, id)
+  watch(current, (now) => {
     hidden.clear()
-    if (!user) return
-    const left = load(user)
-    localStorage.removeItem(storeKey(user))
-    for (const [entity, id] of left) await remove(entity, id)
+    if (now === null) return
+    const left = load(now.replica.user)
+    save(now.replica.user)
+    for (const [entity, id] of left) remove(entity, id)
   }, { immediate: true })
 
   const has = (entity: EntityCode, id: string): boolean => hidden.has(keyOf(entity, id))
 
   /** Hides the row, offers to undo, and removes it when nobody did. */
   const ask = (entity: EntityCode, id: string, what: string): void => {
-    const user = session.user
-    if (!user || has(entity, id)) return
+    const user = current.value?.replica.user
+    if (user === undefined || has(entity, id)) return
     const key = keyOf(entity, id)
     hidden.set(key, [entity, id])
     save(user)
-    const text = `Deleted ${what}`
-    announcer.say(text)
-    toasts.show(text, {
+    announcer.say(`Deleted ${what}. Control Z undoes it.`)
+    toasts.show(`Deleted ${what}`, {
       undo: () => {
         hidden.delete(key)
         save(user)
         announcer.say(`${what} is back`)
       },
-      done: async () => {
-        if (!hidden.has(key) || session.user !== user) return
-        await remove(entity, id)
+      done: () => {
+        if (!hidden.has(key) || current.value?.replica.user !== user) return
+        remove(entity, id)
         hidden.delete(key)
         save(user)
       },

@@ -1,0 +1,216 @@
+/**
+ * Accepted frames become durable documents: from session.ts (`apply` effects), into store.ts.
+ *
+ * Promise: frames are applied in their order, each once; documents are durable before the cursor that speaks of them, and a cursor is taken
+ * back before documents it speaks of are dropped. Frames that come while a write is under way are written together: one at a time
+ * the device would manage a thousand changes a second, together ten thousand.
+ */
+import type { Change } from "#protocol/down.ts"
+import type { Applied } from "./session.ts"
+import type { Draft, Held, Store, StoredDoc, StoredEdit } from "./store.ts"
+import { documentKey, NOTHING_HELD } from "./store.ts"
+
+export interface Accepted {
+  readonly frame: Applied
+  readonly held: Held
+  /**
+   * A transaction in several frames is kept until its last, so that it shows whole. Where the connection ends in between, the
+   * next one brings the rest.
+   */
+  readonly whole: boolean
+  readonly letGo: boolean
+}
+
+export interface Applier {
+  readonly push: (accepted: Accepted) => void
+  /** Drops every document, after what was pushed before. */
+  readonly forget: () => void
+  /** Resolves when nothing is under way. */
+  readonly idle: () => Promise<void>
+}
+
+export interface ApplierOptions {
+  readonly store: Store
+  /** `held` is durable now; `live`: up to and with a LIVE frame. */
+  readonly onApplied: (held: Held, live: boolean) => void
+  /** The device refused. What was pushed and not applied is dropped; the position durable is the one last told. */
+  readonly onFailed: (reason: string) => void
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+}
+
+type Moving = Extract<Applied, { readonly type: "CHANGES" | "LIVE" | "HEARTBEAT" }>
+type AcceptedMoving = Accepted & { readonly frame: Moving }
+type Item = Accepted | "forget"
+
+/** Changes in one write: what IndexedDB takes in about a fifth of a second on a small device. */
+const WRITE_CHANGES = 2_000
+/** Changes of one transaction that are kept for its end; a larger one shows in parts. */
+const WHOLE_CHANGES = 10_000
+/** Milliseconds after which an applied edit no longer waits for its echo, once the stream is known to be past it. */
+export const ECHO_MS = 5_000
+
+export const createApplier = ({ store, onApplied, onFailed, now }: ApplierOptions): Applier => {
+  let queue: Array<Item> = []
+  let running: Promise<void> | null = null
+  /** Deletions kept because the position has not reached them. */
+  const tombstones = new Set([...store.docs.values()].filter((doc) => doc.data === null).map((doc) => doc.key))
+
+  /** What does not move but takes away. */
+  const takeAway = async (item: Exclude<Item, AcceptedMoving>): Promise<void> => {
+    if (item === "forget") return drop(() => true, NOTHING_HELD, null)
+    const { frame, held, letGo } = item
+    if (frame.type === "ACCESS_REVOKED") return drop((doc) => names(frame.payload, doc.entity, doc.id, doc.scope), held, letGo ? null : frame.payload)
+    const { entityCode } = frame.payload as { readonly entityCode?: string }
+    return drop((doc) => entityCode === undefined || doc.entity === entityCode, held, null)
+  }
+
+  const drop = async (of: (doc: StoredDoc) => boolean, held: Held, lost: Lost | null): Promise<void> => {
+    const keys = new Set([...store.docs.values()].filter(of).map((doc) => doc.key))
+    await store.writeHeld(held)
+    if (lost !== null) {
+      const concerned = ({ entity, entityId, scope }: StoredEdit | Draft): boolean =>
+        names(lost, entity, entityId, scope) || keys.has(documentKey(entity, entityId))
+      await store.writeEdits([], [...store.edits.values()].filter(concerned).map((edit) => edit.id))
+      await store.writeDrafts([], [...store.drafts.values()].filter(concerned).map((draft) => draft.key))
+    }
+    if (keys.size > 0) {
+      await store.writeDocs([], [...keys])
+      for (const key of keys) tombstones.delete(key)
+      await store.scrub()
+    }
+    onApplied(held, false)
+  }
+
+  const move = async (accepted: ReadonlyArray<AcceptedMoving>): Promise<void> => {
+    const { held } = accepted.at(-1)!
+    const frames = accepted.map((item) => item.frame)
+    const changes = frames.flatMap((frame) => (frame.type === "CHANGES" ? frame.payload.changes : []))
+    const live = frames.some((frame) => frame.type === "LIVE")
+    // During a catch-up what is older may come after what is newer.
+    const complete = live || accepted.every((item) => item.whole)
+    const { puts, deletes } = plan(changes, store.docs, complete ? held.position : -1)
+    if (complete) {
+      for (const key of tombstones) {
+        const doc = store.docs.get(key)
+        if (puts.has(key) || doc?.data !== null) tombstones.delete(key)
+        else if (doc.version <= held.position) {
+          tombstones.delete(key)
+          deletes.add(key)
+        }
+      }
+    }
+    for (const doc of puts.values()) if (doc.data === null) tombstones.add(doc.key)
+    if (puts.size + deletes.size > 0) await store.writeDocs([...puts.values()], [...deletes])
+    const settled = settledEdits(store.edits.values(), changes, frames.some((frame) => frame.type !== "CHANGES") ? now() : null)
+    if (settled.length > 0) await store.writeEdits([], settled)
+    await store.writeHeld(held)
+    onApplied(held, live)
+  }
+
+  const run = async (): Promise<void> => {
+    while (queue.length > 0) {
+      const first = queue[0]!
+      if (!isMoving(first)) {
+        await takeAway(first)
+        queue.shift()
+        continue
+      }
+      let taken = 0
+      let count = 0
+      let end = 0
+      for (const item of queue) {
+        if (!isMoving(item) || (taken > 0 && end > 0 && count >= WRITE_CHANGES)) break
+        taken++
+        if (item.frame.type === "CHANGES") count += item.frame.payload.changes.length
+        // A transaction ends here, or need not be whole.
+        if (item.frame.type !== "CHANGES" || item.frame.payload.more !== true || !item.whole) end = taken
+      }
+      if (end === 0) {
+        if (taken === queue.length && count < WHOLE_CHANGES) return
+        end = taken
+      }
+      await move(queue.slice(0, end) as Array<AcceptedMoving>)
+      queue.splice(0, end)
+    }
+  }
+
+  const drain = (): void => {
+    if (running !== null) return
+    running = run()
+      .catch((error: unknown) => {
+        queue = []
+        onFailed(error instanceof Error ? error.message : String(error))
+      })
+      .finally(() => {
+        running = null
+        // What came between the last look at the queue and here.
+        if (queue.length > 0 && !waitsForMore(queue)) drain()
+      })
+  }
+
+  return {
+    push: (accepted) => {
+      queue.push(accepted)
+      drain()
+    },
+    forget: () => {
+      queue.push("forget")
+      drain()
+    },
+    idle: async () => {
+      while (running !== null) await running
+    },
+  }
+}
+
+const isMoving = (item: Item): item is AcceptedMoving =>
+  item !== "forget" && item.frame.type !== "RESET" && item.frame.type !== "ACCESS_REVOKED"
+
+const waitsForMore = (queue: ReadonlyArray<Item>): boolean =>
+  queue.every((item) => isMoving(item) && item.whole && item.frame.type === "CHANGES" && item.frame.payload.more === true)
+
+/** What changes leave of the documents. The newest version wins, whatever their order. A deletion up to `position` needs no trace: nothing older can come. */
+export const plan = (
+  changes: ReadonlyArray<Change>,
+  docs: ReadonlyMap<string, StoredDoc>,
+  position: number,
+): { readonly puts: Map<string, StoredDoc>; readonly deletes: Set<string> } => {
+  const newest = new Map<string, Change>()
+  for (const change of changes) {
+    const key = documentKey(change.entityCode, change.entityId)
+    const known = newest.get(key)?.version ?? docs.get(key)?.version ?? -1
+    if (change.version > known) newest.set(key, change)
+  }
+  const puts = new Map<string, StoredDoc>()
+  const deletes = new Set<string>()
+  for (const [key, { entityCode: entity, entityId: id, scope, version, data, by, timestamp: at, operation }] of newest) {
+    const gone = operation === "DELETE"
+    if (!gone || version > position) puts.set(key, { key, entity, id, scope, version, data: gone ? null : data, by, at })
+    else if (docs.has(key)) deletes.add(key)
+  }
+  return { puts, deletes }
+}
+
+/** The ids of edits whose echo is among `changes`, and, where `caughtUpAt` says that the stream is known up to then, of those applied well before. */
+export const settledEdits = (edits: Iterable<StoredEdit>, changes: ReadonlyArray<Change>, caughtUpAt: number | null): ReadonlyArray<string> => {
+  const echoes = new Set<string>()
+  for (const change of changes) if (change.mutationId !== undefined) echoes.add(change.mutationId)
+  if (echoes.size === 0 && caughtUpAt === null) return []
+  const settled: Array<string> = []
+  for (const edit of edits) {
+    const late = caughtUpAt !== null && edit.state === "applied" && edit.appliedAt !== null && caughtUpAt - edit.appliedAt >= ECHO_MS
+    if (late || echoes.has(edit.mutationId)) settled.push(edit.id)
+  }
+  return settled
+}
+
+/** The payload of ACCESS_REVOKED. */
+interface Lost {
+  readonly entityCode: string
+  readonly entityId?: string
+  readonly scope?: string
+}
+
+const names = (lost: Lost, entity: string, id: string, scope: string | null): boolean =>
+  entity === lost.entityCode && (lost.entityId === undefined || lost.entityId === id) && (lost.scope === undefined || lost.scope === scope)
