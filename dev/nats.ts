@@ -23,12 +23,11 @@ export interface NatsOptions {
   readonly args?: ReadonlyArray<string>
   /** More variables for the configuration file. */
   readonly env?: Readonly<Record<string, string>>
-  readonly onLine?: (line: string) => void
 }
 
 export interface EmbeddedNats {
   /** Starts it and waits until it takes clients. Closing the scope ends it in good order. May be used again after that. */
-  readonly start: Effect.Effect<Child, DevError, Scope.Scope>
+  readonly start: (onLine?: (line: string) => void) => Effect.Effect<Child, DevError, Scope.Scope>
   readonly url: (user: NatsUser) => string
 }
 
@@ -39,11 +38,11 @@ const STOP_MS = 15_000
 const READY_MS = 60_000
 
 export const embeddedNats = (options: NatsOptions): EmbeddedNats => ({
-  start: start(options),
+  start: (onLine) => start(options, onLine),
   url: (user) => `nats://${user}:${options.passwords[user]}@127.0.0.1:${options.port}`,
 })
 
-const start = (options: NatsOptions): Effect.Effect<Child, DevError, Scope.Scope> =>
+const start = (options: NatsOptions, onLine?: (line: string) => void): Effect.Effect<Child, DevError, Scope.Scope> =>
   Effect.gen(function* () {
     yield* Effect.try({
       try: () => mkdirSync(options.storeDir, { recursive: true, mode: 0o700 }),
@@ -63,7 +62,7 @@ const start = (options: NatsOptions): Effect.Effect<Child, DevError, Scope.Scope
       },
       stopSignal: "SIGINT",
       graceMs: STOP_MS,
-      ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+      ...(onLine === undefined ? {} : { onLine }),
     })
     yield* child.line((line) => line.includes("Server is ready")).pipe(
       Effect.timeoutOrElse({

@@ -24,13 +24,12 @@ export interface PostgresOptions {
   readonly password: string
   /** false: no fsync. For data that nobody misses. */
   readonly durable: boolean
-  readonly onLine?: (line: string) => void
 }
 
 export interface EmbeddedPostgres {
   readonly version: string
   /** Starts it and waits until it takes queries. Closing the scope ends it in good order. May be used again after that. */
-  readonly start: Effect.Effect<Child, DevError, Scope.Scope>
+  readonly start: (onLine?: (line: string) => void) => Effect.Effect<Child, DevError, Scope.Scope>
   /** The address for a role; the superuser's unless told. */
   readonly url: (role?: string, password?: string) => string
 }
@@ -50,16 +49,17 @@ export const embeddedPostgres = Effect.fnUntraced(function* (options: PostgresOp
   yield* sameVersion(program, options.dataDir)
   const url = (role = "postgres", password = options.password): string =>
     `postgres://${role}:${password}@127.0.0.1:${options.port}/${DATABASE}`
-  return { version: program.version, start: start(program, options, url), url } satisfies EmbeddedPostgres
+  const server: EmbeddedPostgres = { version: program.version, start: (onLine) => start(program, options, url, onLine), url }
+  return server
 })
 
 /** After a kill -9 of the server its sessions take a moment to notice; until then it refuses to start beside them. */
-const start = (program: PostgresProgram, options: PostgresOptions, url: () => string): Effect.Effect<Child, DevError, Scope.Scope> =>
-  startOnce(program, options, url).pipe(
+const start = (...what: Parameters<typeof startOnce>): Effect.Effect<Child, DevError, Scope.Scope> =>
+  startOnce(...what).pipe(
     Effect.retry({ schedule: Schedule.spaced("100 millis"), times: 50, while: (error) => error.hint.includes("pre-existing shared memory block") }),
   )
 
-const startOnce = (program: PostgresProgram, options: PostgresOptions, url: () => string): Effect.Effect<Child, DevError, Scope.Scope> =>
+const startOnce = (program: PostgresProgram, options: PostgresOptions, url: () => string, onLine?: (line: string) => void): Effect.Effect<Child, DevError, Scope.Scope> =>
   Effect.gen(function* () {
     yield* clearStale(options.dataDir)
     const place = yield* reachedBy(program, options.dataDir, 0)
@@ -80,7 +80,7 @@ const startOnce = (program: PostgresProgram, options: PostgresOptions, url: () =
       // SIGINT is Postgres' fast shutdown: it does not wait for clients to leave.
       stopSignal: "SIGINT",
       graceMs: STOP_MS,
-      ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+      ...(onLine === undefined ? {} : { onLine }),
     })
     yield* child.line((line) => line.includes("ready to accept connections")).pipe(
       Effect.timeoutOrElse({

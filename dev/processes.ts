@@ -24,6 +24,22 @@ const isZombie = (pid: number): boolean => {
   }
 }
 
+/** When the process began, as a text that only it has: two processes with one number differ here. Null where that is not known. */
+export const beganAt = (pid: number): string | null => {
+  try {
+    if (process.platform === "linux") {
+      const stat = readFileSync(`/proc/${pid}/stat`, "utf8")
+      // Field 22, in ticks since this machine began: proc(5). The machine's own beginning tells two boots apart.
+      const ticks = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]
+      return `${readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim()} ${ticks}`
+    }
+    if (process.platform === "win32") return null
+    return execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).trim()
+  } catch {
+    return null
+  }
+}
+
 /** The process's command with its arguments, or "" where there is none. */
 export const commandLine = (pid: number): string => {
   try {

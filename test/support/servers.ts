@@ -66,7 +66,7 @@ export const startPostgres = async (options: PostgresTestOptions = {}): Promise<
   const port = await Effect.runPromise(freePort())
   const dataDir = join(folder, "data")
   const server = await Effect.runPromise(embeddedPostgres({ dataDir, port, password: PASSWORD, durable: options.durable ?? false }))
-  const running = await run(server.start, folder)
+  const running = await run(server.start(), folder)
   return { ...running, port, dataDir, url: (role) => server.url(role) }
 }
 
@@ -77,7 +77,7 @@ export const startNats = async (options: NatsTestOptions = {}): Promise<TestNats
   const program = await Effect.runPromise(natsServer())
   const passwords = Object.fromEntries(NATS_USERS.map((user) => [user, PASSWORD])) as Record<NatsUser, string>
   const server = embeddedNats({ program, storeDir, port, passwords, ...options })
-  const running = await run(server.start, folder)
+  const running = await run(server.start(), folder)
   return { ...running, port, storeDir, url: (user = "operator") => server.url(user) }
 }
 
