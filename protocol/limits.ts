@@ -123,6 +123,13 @@ export const DIRECT_BYTES = 16 * 1024 * 1024
 /** Rows in one page of a backfill: one transaction, so one batch. */
 export const BACKFILL_PAGE = 1_000
 
+// --- Postgres ---------------------------------------------------------------------------------------------------------
+
+/** Seconds to wait for a connection: a database that fails over takes longer, and the caller tries again. */
+export const POSTGRES_CONNECT_S = 10
+/** Seconds that queries under way have to end when a connection is closed. */
+export const POSTGRES_CLOSE_S = 5
+
 // --- requests over NATS -----------------------------------------------------------------------------------------------
 
 /** Milliseconds a request to authz or to the command service may take. */

@@ -1,0 +1,27 @@
+-- The roles of the services. They cannot log in until an operator gives them a password (`alter role tide_relay login
+-- password …`). Roles belong to the cluster, so another database may have made them already.
+do $$
+declare
+  name text;
+begin
+  foreach name in array array['tide_relay', 'tide_command'] loop
+    if not exists (select from pg_roles where rolname = name) then
+      begin
+        execute format('create role %I nologin', name);
+      exception
+        when duplicate_object or unique_violation then null; -- another database's migration was faster
+        when insufficient_privilege then
+          raise exception 'role % does not exist and % may not create it', name, current_user
+            using hint = format('As a superuser: create role %I nologin; then migrate again.', name);
+      end;
+    end if;
+  end loop;
+end $$;
+
+revoke all on all functions in schema tide from public;
+
+grant usage on schema tide to tide_relay, tide_command;
+grant select on tide.outbox, tide.relay_state to tide_relay;
+grant execute on function
+  tide.wake_key(), tide.lease_key(), tide.make_partitions(integer), tide.drop_partitions(interval, pg_snapshot),
+  tide.system_identifier(), tide.save_relay_state(text, text, bigint) to tide_relay;

@@ -1,0 +1,480 @@
+-- tide.track: from now on every change of a table's rows becomes outbox rows, written by triggers in the same transaction.
+--
+-- Each tracked table has a function of its own, tide.capture_<entity>, generated for its key, its scope and its column
+-- types: nothing is looked up when a row changes. Two shapes:
+--   statements  an ordinary table: statement triggers with transition tables. A bulk statement writes its outbox rows with
+--               one INSERT, several times faster than a row trigger; a single row costs the same.
+--   rows        a partitioned table, a partition, an inheritance child: a statement that names another table of the tree
+--               changes their rows without firing their statement triggers; row triggers fire, and new partitions get them.
+--
+-- An address is (scope, entity, id). An UPDATE pairs old and new rows by id: one that changed its key or its scope is a DELETE
+-- of the old address and then an INSERT of the new one.
+--
+-- The newest outbox row of an address must hold its newest image. Within one statement that can fail: a row trigger or a
+-- foreign-key action may change a row of this table again, and its inner statement writes its outbox rows first. So an inner
+-- event (trigger depth above 1) sets tide.nested_<entity> for its transaction, and from then on the capture function tells
+-- what is in the table now instead of what its statement left there. A deferrable primary key, whose values may
+-- trade places, always takes that way.
+
+create table tide.tracked (
+  entity        text primary key,
+  table_name    text        not null,
+  relation      regclass    not null unique,
+  key_columns   text[]      not null,
+  scope_column  text,
+  before_image  boolean     not null,
+  json_schema   jsonb       not null,
+  tracked_at    timestamptz not null default now()
+);
+comment on table tide.tracked is 'The registry of tracked tables; itself in the log, as _entity';
+
+-- Refusals ----------------------------------------------------------------------------------------------------------------
+
+-- Bytes of `value` as a subject token (protocol/subject.ts, encodeToken).
+create function tide.token_bytes(value text) returns integer
+language sql immutable strict parallel safe set search_path = pg_catalog, pg_temp
+return case when value = '' then 1 else
+  3 * octet_length(value) - 2 * octet_length(regexp_replace(value, '[^A-Za-z0-9:@,+/~=_-]', '', 'g')) + case when value like '\_%' then 2 else 0 end
+end;
+
+-- `value` where it fits a subject token (protocol/limits.ts, TOKEN_BYTES), else an error. Callers ask only for what is longer than a third of that.
+create function tide.fit_token(value text, what text) returns text
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  if tide.token_bytes(value) > 1024 then
+    raise exception '% too long for an event: % bytes once encoded, 1024 at most', what, tide.token_bytes(value)
+      using errcode = 'program_limit_exceeded', detail = left(value, 80) || '…', hint = 'Use a shorter value, or untrack the table.';
+  end if;
+  return value;
+end $$;
+
+create function tide.refuse_image(bytes integer) returns json
+language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception 'row too large for an event: % bytes as JSON, % at most', bytes, 8 * 1024 * 1024 - 65536
+    using errcode = 'program_limit_exceeded', hint = 'Keep large values in a table of their own that is not tracked.';
+end $$;
+
+-- What the generated functions are made of --------------------------------------------------------------------------------
+
+-- The primary key's columns in key order; empty where there is none.
+create function tide.key_columns(relation oid) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp
+return coalesce((
+  select array_agg(a.attname::text order by k.place)
+  from pg_index i
+  cross join lateral unnest(i.indkey::smallint[]) with ordinality k(attnum, place)
+  join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+  where i.indrelid = key_columns.relation and i.indisprimary and i.indisvalid), '{}');
+
+create function tide.column_type(relation oid, column_name text) returns regtype
+language sql stable set search_path = pg_catalog, pg_temp
+return (select atttypid::regtype from pg_attribute
+  where attrelid = column_type.relation and attname = column_type.column_name and attnum > 0 and not attisdropped);
+
+-- Types whose text is short, needs no escape, and is equal exactly where the values are.
+create function tide.is_plain_key_type(type regtype) returns boolean
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return type in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype);
+
+-- The entity id of the row `alias`: the key column's text; of several, the texts joined by ',' with '\' and ',' escaped by '\'.
+create function tide.id_expression(relation oid, keys text[], alias text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return case
+  when cardinality(keys) = 1 then format('%s.%I::text', alias, keys[1])
+  else (select string_agg(
+      case when tide.is_plain_key_type(tide.column_type(id_expression.relation, k.name)) then format('%s.%I::text', alias, k.name)
+      else format($f$replace(replace(%s.%I::text, '\', '\\'), ',', '\,')$f$, alias, k.name) end,
+      $f$ || ',' || $f$ order by k.place) from unnest(keys) with ordinality k(name, place))
+end;
+
+-- The same, refused where it would not fit a subject.
+create function tide.fitting_id_expression(relation oid, keys text[], alias text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select case
+    when (select bool_and(tide.is_plain_key_type(tide.column_type(fitting_id_expression.relation, k))) from unnest(keys) k) and cardinality(keys) <= 8 then id
+    else format($f$case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, 'entity id') end$f$, id)
+  end
+  from (select tide.id_expression(relation, keys, alias) as id) e);
+
+create function tide.scope_expression(relation oid, scope text, alias text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return case
+  when scope is null then 'null::text'
+  when tide.is_plain_key_type(tide.column_type(relation, scope)) then format('%s.%I::text', alias, scope)
+  else format($f$case when octet_length(%1$s.%2$I::text) <= 341 then %1$s.%2$I::text else tide.fit_token(%1$s.%2$I::text, 'scope') end$f$, alias, scope)
+end;
+
+-- Whether `alias_a` and `alias_b` are the same row, in a form the primary key's index serves. `source` may be coalesce(…).
+create function tide.key_match(relation oid, keys text[], alias_a text, sources text[]) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select string_agg(
+    format('%s.%I operator(%I.%s) (%s)', alias_a, k.name, n.nspname, o.oprname, format(k.source, k.name))
+    || case when tide.is_plain_key_type(tide.column_type(key_match.relation, k.name)) then ''
+       else format(' and (%s.%I)::text collate "C" = (%s)::text', alias_a, k.name, format(k.source, k.name)) end,
+    ' and ' order by k.place)
+  from (
+    select u.name, u.place,
+      case cardinality(sources) when 1 then sources[1] || '.%1$I' else format('coalesce(%s.%%1$I, %s.%%1$I)', sources[1], sources[2]) end as source
+    from unnest(keys) with ordinality u(name, place)) k
+  join pg_index i on i.indrelid = key_match.relation and i.indisprimary
+  join pg_opclass c on c.oid = (i.indclass::oid[])[k.place - 1]
+  join pg_amop m on m.amopfamily = c.opcfamily and m.amopstrategy = 3 and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
+  join pg_operator o on o.oid = m.amopopr
+  join pg_namespace n on n.oid = o.oprnamespace);
+
+-- SET clauses under which a row's JSON is the same whoever writes it: a session's time zone, say, must not show in events.
+create function tide.pins(relation oid) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  with types as (
+    select distinct coalesce(nullif(t.typelem, 0), t.oid)::regtype as type from pg_attribute a join pg_type t on t.oid = a.atttypid
+    where a.attrelid = pins.relation and a.attnum > 0 and not a.attisdropped),
+  kinds as (
+    select
+      bool_or(type in ('timestamptz'::regtype, 'timetz'::regtype)) as zoned,
+      bool_or(type in ('float4'::regtype, 'float8'::regtype)) as floating,
+      bool_or(not (type in ('bool'::regtype, 'int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype, 'text'::regtype, 'varchar'::regtype,
+        'bpchar'::regtype, 'uuid'::regtype, 'json'::regtype, 'jsonb'::regtype, 'timestamptz'::regtype, 'float4'::regtype, 'float8'::regtype, 'name'::regtype)
+        or exists (select from pg_type where oid = type and typtype = 'e'))) as other
+    from types)
+  select concat_ws(' ',
+    'set search_path = pg_catalog, pg_temp',
+    case when zoned or other then $f$set timezone = 'UTC'$f$ end,
+    case when floating or other then 'set extra_float_digits = 1' end,
+    case when other then $f$set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'$f$ end)
+  from kinds);
+
+create function tide.capture_name(entity text) returns text
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return 'capture_' || case when length(entity) <= 55 then entity else md5(entity) end;
+
+-- The body of a capture function. {placeholders} are filled at the end; alias o is the row before, n after, c as it is now.
+create function tide.capture_source(
+  relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, deferrable_key boolean
+) returns text
+language plpgsql stable set search_path = pg_catalog, pg_temp as $fn$
+declare
+  declarations constant text := $t$
+#variable_conflict use_column
+declare
+  c_user     text := nullif(current_setting('tide.user_id', true), '');
+  c_request  text := nullif(current_setting('tide.request_id', true), '');
+  c_endpoint text := nullif(current_setting('tide.endpoint', true), '');
+  c_method   text := nullif(current_setting('tide.method', true), '');
+  c_agent    text := nullif(current_setting('tide.user_agent', true), '');
+  c_ip       text := nullif(current_setting('tide.ip', true), '');
+  c_mutation text := nullif(current_setting('tide.mutation_id', true), '');
+  c_trace    text := nullif(current_setting('tide.traceparent', true), '');
+  c_now      boolean := {deferrable} or coalesce(current_setting('tide.nested_{entity}', true) = 'on', false);
+$t$;
+  head constant text := 'insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)';
+  context constant text := 'c_user, c_request, c_endpoint, c_method, c_agent, c_ip, c_mutation, c_trace';
+  truncated constant text := $t$
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
+        using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
+    end if;
+    {head}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from {truncated_rows};$t$;
+  tail constant text := $t$
+  if not found then return null; end if;
+  if pg_trigger_depth() > 1 then perform set_config('tide.nested_{entity}', 'on', true); end if;
+  if pg_try_advisory_lock_shared({wake}) then
+    perform pg_advisory_unlock_shared({wake});
+    perform pg_notify('tide_wake', '');
+  end if;
+  return null;
+end$t$;
+  statements constant text := $t$begin
+  if tg_op = 'INSERT' then
+    if not c_now then
+      {head}
+      select '{entity}', s.id, s.scope, 'INSERT', {checked}, null, {context}
+      from (select {id_n} as id, {scope_n} as scope, to_json(tide_n.*) as image from tide_new tide_n offset 0) s;
+    else
+      {head}
+      select '{entity}', s.id, s.scope, 'INSERT', {checked}, null, {context}
+      from (select {id_c} as id, {scope_c} as scope, to_json(tide_c.*) as image from tide_new tide_n join {table} tide_c on {c_is_n} offset 0) s;
+    end if;
+  elsif tg_op = 'UPDATE' then
+    if not c_now then
+      {head}
+      select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_n end, case when s.op = 'DELETE' then s.scope_o else s.scope_n end, s.op,
+        case when s.op <> 'DELETE' then {checked} end, case when s.op <> 'INSERT' then s.before end, {context}
+      from (
+        select {id_o} as id_o, {id_n} as id_n, {scope_o} as scope_o, {scope_n} as scope_n, to_json(tide_n.*) as image, {image_o} as before, {ops} as op
+        from tide_old tide_o full join tide_new tide_n on {o_is_n} offset 0) s;
+    else
+      {head}
+      select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+        case when s.op <> 'DELETE' then {checked} end, case when s.op <> 'INSERT' then s.before end, {context}
+      from (
+        select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {scope_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
+          case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
+          || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
+             when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
+        from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o} offset 0) s;
+    end if;
+  elsif tg_op = 'DELETE' then
+    if not c_now then
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;
+    else
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
+      where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
+    end if;
+  else{truncated}
+  end if;{tail}$t$;
+  rows constant text := $t$  c_gone     boolean := false;
+  c_came     boolean := false;
+  c_id       text;
+  c_scope    text;
+  c_image    json;
+begin
+  if tg_op = 'TRUNCATE' then{truncated}
+  else
+    if tg_op <> 'DELETE' then
+      if c_now then
+        select true, {id_c}, {scope_c}, to_json(tide_c.*) into c_came, c_id, c_scope, c_image from {table} tide_c where {c_is_new};
+        c_came := coalesce(c_came, false);
+      else
+        c_came := true;
+        c_id := {id_new};
+        c_scope := {scope_new};
+        c_image := to_json(new);
+      end if;
+      if pg_column_size(c_image) > {image_bytes} then c_image := tide.refuse_image(pg_column_size(c_image)); end if;
+    end if;
+    if tg_op <> 'INSERT' then
+      if c_now then
+        c_gone := not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old});
+      else
+        c_gone := not c_came or c_id <> {id_old} or c_scope is distinct from {scope_old};
+      end if;
+    end if;
+    if c_gone then
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+    end if;
+    if c_came then
+      {head}
+      values ('{entity}', c_id, c_scope, case when c_gone or tg_op = 'INSERT' then 'INSERT' else 'UPDATE' end, c_image,
+        case when not c_gone and tg_op = 'UPDATE' then {image_old} end, {context});
+    end if;
+  end if;{tail}$t$;
+  plain_keys boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
+  source text := declarations || case when by_row then rows else statements end;
+  part record;
+begin
+  for part in
+    select * from (values
+      ('truncated', truncated),
+      ('tail', tail),
+      ('head', head),
+      ('context', context),
+      ('checked', 'case when pg_column_size(s.image) > {image_bytes} then tide.refuse_image(pg_column_size(s.image)) else s.image end'),
+      ('ops', case
+        when scope is null then $f$case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end$f$
+        else $f$unnest(case when tide_n.{key} is null then array['DELETE'] when tide_o.{key} is null then array['INSERT']
+          when {scope_o} is distinct from {scope_n} then array['DELETE', 'INSERT'] else array['UPDATE'] end)$f$ end),
+      ('id_n', tide.fitting_id_expression(relation, keys, 'tide_n')),
+      ('id_c', tide.fitting_id_expression(relation, keys, 'tide_c')),
+      ('id_o', tide.id_expression(relation, keys, 'tide_o')),
+      ('id_new', tide.fitting_id_expression(relation, keys, 'new')),
+      ('id_old', tide.id_expression(relation, keys, 'old')),
+      ('scope_n', tide.scope_expression(relation, scope, 'tide_n')),
+      ('scope_c', tide.scope_expression(relation, scope, 'tide_c')),
+      ('scope_o', tide.scope_expression(relation, scope, 'tide_o')),
+      ('scope_new', tide.scope_expression(relation, scope, 'new')),
+      ('scope_old', tide.scope_expression(relation, scope, 'old')),
+      ('image_o', case when before_image then 'to_json(tide_o.*)' else 'null::json' end),
+      ('image_old', case when before_image then 'to_json(old)' else 'null::json' end),
+      ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
+        else format('(%s) collate "C" = (%s)', tide.id_expression(relation, keys, 'tide_o'), tide.id_expression(relation, keys, 'tide_n')) end),
+      ('c_is_n_or_o', tide.key_match(relation, keys, 'tide_c', array['tide_n', 'tide_o'])),
+      ('c_is_new', tide.key_match(relation, keys, 'tide_c', array['new'])),
+      ('c_is_old', tide.key_match(relation, keys, 'tide_c', array['old'])),
+      ('c_is_n', tide.key_match(relation, keys, 'tide_c', array['tide_n'])),
+      ('c_is_o', tide.key_match(relation, keys, 'tide_c', array['tide_o'])),
+      ('truncated_rows', case when by_row
+        then '{table} tide_o where tide_o.tableoid = tg_relid or tg_relid = {relation} and not exists (select from pg_trigger where tgrelid = tide_o.tableoid and tgname = ''tide_truncate'')'
+        else 'only {table} tide_o' end),
+      ('key', quote_ident(keys[1])),
+      ('image_bytes', (8 * 1024 * 1024 - 65536)::text),
+      ('deferrable', deferrable_key::text),
+      ('wake', tide.wake_key()::text),
+      ('relation', relation::text),
+      ('entity', entity),
+      ('table', table_name)
+    ) parts(name, value)
+  loop
+    source := replace(source, '{' || part.name || '}', part.value);
+  end loop;
+  return source;
+end $fn$;
+
+-- Attaching and detaching -------------------------------------------------------------------------------------------------
+
+create function tide.refuse(message text, hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception '%', message using errcode = 'invalid_parameter_value', hint = hint;
+end $$;
+
+-- Generates the capture function and its triggers. The caller has checked the table.
+create function tide.attach(relation regclass, entity text, scope text, before_image boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $fn$
+declare
+  keys constant text[] := tide.key_columns(relation);
+  name constant text := tide.capture_name(entity);
+  target record;
+  member regclass;
+begin
+  select format('%I.%I', n.nspname, c.relname) as table_name,
+    c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid) as by_row,
+    not i.indimmediate as deferrable_key
+  into strict target
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indrelid = c.oid and i.indisprimary
+  where c.oid = attach.relation;
+
+  execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
+    tide.capture_source(relation, target.table_name, entity, keys, scope, before_image, target.by_row, target.deferrable_key));
+  execute format('revoke all on function tide.%I() from public', name);
+  execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || target.table_name || '; made by tide.track');
+
+  if target.by_row then
+    execute format('create or replace trigger tide_change after insert or update or delete on %s for each row execute function tide.%I()', relation, name);
+    -- A truncate trigger is not inherited by partitions, and TRUNCATE of the parent fires those of every partition.
+    for member in select relation union select relid from pg_partition_tree(relation) loop
+      execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member, name);
+    end loop;
+  else
+    execute format('create or replace trigger tide_insert after insert on %s referencing new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_update after update on %s referencing old table as tide_old new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
+  end if;
+end $fn$;
+
+-- Removes the capture function of an entity and with it every trigger that calls it.
+create function tide.detach(entity text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('drop function if exists tide.%I() cascade', tide.capture_name(entity));
+end $$;
+
+-- A DELETE of every row at its present address: the log forgets them.
+create function tide.forget_rows(tracked tide.tracked) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format(
+    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
+    tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.relation, tracked.scope_column, 'tide_o'),
+    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
+  perform pg_notify('tide_wake', '');
+end $$;
+
+create function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $fn$
+declare
+  target record;
+  keys text[];
+  held tide.tracked;
+begin
+  if relation is null then
+    perform tide.refuse('tide.track: no table given', 'select tide.track(''app.task'', entity => ''task'', scope => ''project_id'')');
+  end if;
+  if entity is null or entity !~ '^[a-z][a-z0-9_]{0,63}$' then
+    perform tide.refuse(format('tide.track: %L is not an entity code', entity),
+      'A small letter, then small letters, digits and underscores, 64 characters at most: task, order_line.');
+  end if;
+  select c.relkind, c.relpersistence, n.nspname, format('%I.%I', n.nspname, c.relname) as table_name,
+    exists (select from pg_inherits where inhparent = c.oid) and c.relkind <> 'p' as has_children
+  into strict target from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = track.relation;
+  if target.relkind not in ('r', 'p') then
+    perform tide.refuse(format('tide.track: %s is not a table', target.table_name), 'Track the tables behind it.');
+  elsif target.nspname in ('tide', 'authz', 'pg_catalog', 'information_schema') then
+    perform tide.refuse(format('tide.track: %s belongs to the system', target.table_name), 'Track tables of your own schemas; grants and members are in the log already.');
+  elsif target.relpersistence <> 'p' then
+    perform tide.refuse(format('tide.track: %s is temporary or unlogged', target.table_name),
+      format('Its rows can vanish without an event. For an unlogged table: alter table %s set logged.', target.table_name));
+  elsif target.has_children then
+    perform tide.refuse(format('tide.track: other tables inherit from %s', target.table_name), 'Track each of them, or use declarative partitioning.');
+  end if;
+
+  execute format('lock table %s in share row exclusive mode', relation);
+  keys := tide.key_columns(relation);
+  if keys = '{}' then
+    perform tide.refuse(format('tide.track: %s has no primary key', target.table_name),
+      format('A row needs an address: alter table %s add primary key (…).', target.table_name));
+  end if;
+  if scope is not null and tide.column_type(relation, scope) is null then
+    perform tide.refuse(format('tide.track: %s has no column %L to be the scope', target.table_name, scope),
+      'Columns: ' || (select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = track.relation and attnum > 0 and not attisdropped));
+  end if;
+  if not has_table_privilege(relation, 'select') then
+    perform tide.refuse(format('tide.track: %s may not read %s', current_user, target.table_name), format('grant select on %s to %I', target.table_name, current_user));
+  end if;
+
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('track'));
+  select * into held from tide.tracked t where t.entity = track.entity;
+  if held.relation is not null and held.relation <> track.relation then
+    perform tide.refuse(format('tide.track: entity %L is already table %s', entity, held.table_name),
+      format('Choose another entity code, or first: select tide.untrack_entity(%L).', entity));
+  end if;
+  select * into held from tide.tracked t where t.relation = track.relation;
+  if held.entity <> track.entity then
+    perform tide.refuse(format('tide.track: %s is already tracked as %L', target.table_name, held.entity), format('First: select tide.untrack(%L).', target.table_name));
+  end if;
+
+  -- Other addresses for the same rows: the old ones must not stay behind in the log.
+  if held.entity is not null and (held.scope_column is distinct from track.scope or held.key_columns <> keys) then
+    perform tide.forget_rows(held);
+    raise warning 'tide.track: the addresses of % changed; its rows left the log', target.table_name
+      using hint = format('Bring them back: select tide.backfill(%L).', target.table_name);
+  end if;
+  perform tide.attach(relation, entity, scope, before_image);
+  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
+  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
+  on conflict on constraint tracked_pkey do update set
+    table_name = excluded.table_name, key_columns = excluded.key_columns, scope_column = excluded.scope_column,
+    before_image = excluded.before_image, json_schema = excluded.json_schema;
+  return entity;
+end $fn$;
+comment on function tide.track(regclass, text, text, boolean) is
+  'From now on changes of the table become events of the entity. Once more: takes over a changed scope, key or set of columns';
+
+create function tide.untrack_entity(entity text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+declare
+  held tide.tracked;
+begin
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('track'));
+  select * into held from tide.tracked t where t.entity = untrack_entity.entity;
+  if held.entity is null then
+    perform tide.refuse(format('tide.untrack: no entity %L is tracked', entity), 'What is: select entity, table_name from tide.tracked.');
+  end if;
+  if exists (select from pg_class where oid = held.relation) then
+    execute format('lock table %s in share row exclusive mode', held.relation);
+    perform tide.forget_rows(held);
+  end if;
+  perform tide.detach(entity);
+  delete from tide.tracked t where t.entity = untrack_entity.entity;
+end $$;
+comment on function tide.untrack_entity(text) is 'As tide.untrack, by entity code: also for a table that was dropped';
+
+create function tide.untrack(relation regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  code constant text := (select t.entity from tide.tracked t where t.relation = untrack.relation);
+begin
+  if code is null then
+    perform tide.refuse(format('tide.untrack: %s is not tracked', relation), 'What is: select entity, table_name from tide.tracked.');
+  end if;
+  perform tide.untrack_entity(code);
+end $$;
+comment on function tide.untrack(regclass) is 'The table''s rows leave the log (a DELETE each), and later changes are no events';
