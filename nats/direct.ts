@@ -1,4 +1,4 @@
-/** Direct gets: newest messages of subjects, and the messages of one subject, in batches and without a consumer. */
+/** Direct gets: the newest messages of subjects, in batches and without a consumer. */
 import type { Msg } from "@nats-io/nats-core"
 import { DIRECT_SUBJECTS, REQUEST_TIMEOUT_MS } from "#protocol/limits.ts"
 import type { Nats } from "./connection.ts"
@@ -23,13 +23,6 @@ export const newestOf = async (nats: Nats, stream: string, filters: ReadonlyArra
     more = { seq: part.last + 1, up_to_seq: part.upTo }
   }
   return messages.sort((a, b) => a.seq - b.seq)
-}
-
-/** Up to `count` messages of the subject from `seq` on, and whether there are more. */
-export const messagesOf = async (nats: Nats, stream: string, subject: string, seq: number, count: number): Promise<{ messages: ReadonlyArray<LogMessage>; more: boolean }> => {
-  const messages: Array<LogMessage> = []
-  const part = await batch(nats, stream, { seq, next_by_subj: subject, batch: count }, messages)
-  return { messages, more: part.pending > 0 && messages.length > 0 }
 }
 
 interface BatchEnd {

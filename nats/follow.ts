@@ -68,7 +68,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
     if (last < position) return mirror ? "later" : ["lost", `${CHANGES} ends at ${last}, ${position} was given`]
     if (first > position + 1) return ["trimmed", `${CHANGES} begins at ${first}, ${position + 1} comes next`]
     if (stored === null || stored.seq < first) return null
-    const message = await nats.jetstream.direct.getMessage(CHANGES, { seq: stored.seq })
+    const message = await nats.jetstream.streams.getMessage(CHANGES, { seq: stored.seq })
     if (message !== null && sameTime(message.timestamp, stored.time)) return null
     return ["lost", `${CHANGES} holds another message at ${stored.seq} than was given`]
   }

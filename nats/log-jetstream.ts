@@ -1,15 +1,16 @@
 /** The log as JetStream keeps it. */
-import { Schema } from "effect"
-import { Epoch } from "#protocol/epoch.ts"
 import { DIRECT_SUBJECTS } from "#protocol/limits.ts"
 import { changeSubject, filterSubject } from "#protocol/subject.ts"
 import type { Nats } from "./connection.ts"
-import { messagesOf, newestOf, TOO_MANY } from "./direct.ts"
+import { newestOf, TOO_MANY } from "./direct.ts"
+import { epochsOf } from "./epochs.ts"
 import { followChanges } from "./follow.ts"
 import type { Head, History, Log, LogMessage } from "./log.ts"
 import { LogError } from "./log.ts"
 import { asLogError } from "./log-error.ts"
 import { readState } from "./read-state.ts"
+import type { Source } from "./state-source.ts"
+import { consumerSource } from "./state-source.ts"
 import { CHANGES, STATE } from "./streams.ts"
 
 export const jetStreamLog = (nats: Nats): Log => ({
@@ -21,6 +22,7 @@ export const jetStreamLog = (nats: Nats): Log => ({
   },
   history: (history) => versions(nats, history),
   head: () => head(nats),
+  since: (time) => since(nats, time),
   epochs: async () => epochsOf(await newest(nats, [filterSubject({ scope: null, entity: "_epoch", id: null })])),
 })
 
@@ -30,24 +32,35 @@ const newest = async (nats: Nats, filters: ReadonlyArray<string>): Promise<Reado
   throw new LogError({ reason: "unavailable", message: `more than ${DIRECT_SUBJECTS} entities asked for at once`, hint: "ask for fewer at a time" })
 }
 
-/** The epochs among messages, oldest first. */
-export const epochsOf = (messages: ReadonlyArray<LogMessage>): ReadonlyArray<Epoch> => messages.map((message) => readEpoch(JSON.parse(message.body)))
-
-const readEpoch = Schema.decodeUnknownSync(Epoch)
-
 const HISTORY_LIMIT = 1_000
-const HISTORY_PAGE = 1_000
 
 const versions = async (nats: Nats, { entity, id, scope, before = Number.POSITIVE_INFINITY, limit = HISTORY_LIMIT }: History): Promise<ReadonlyArray<LogMessage>> => {
-  const subject = scope === null ? filterSubject({ scope, entity, id }) : changeSubject({ scope, entity, id })
-  let found: Array<LogMessage> = []
-  for (let seq = 1; ; ) {
-    const { messages, more } = await messagesOf(nats, CHANGES, subject, seq, HISTORY_PAGE)
-    found = [...found, ...messages.filter((message) => message.seq < before)].slice(-limit)
-    const last = messages.at(-1)
-    if (!more || last === undefined || last.seq >= before) return found
-    seq = last.seq + 1
+  const filter = scope === null ? filterSubject({ scope, entity, id }) : changeSubject({ scope, entity, id })
+  const { last } = await head(nats)
+  const upTo = Math.min(last, before - 1)
+  if (upTo < 1) return []
+  const found: Array<LogMessage> = []
+  let source: Source | undefined
+  try {
+    source = await consumerSource(nats, CHANGES, [filter], 0, upTo)
+    // The newest are wanted and the oldest come first: how many to pass over is known beforehand only without `before`.
+    for (let message = await next(source); message !== null; message = await next(source)) {
+      found.push(message)
+      if (found.length >= 2 * limit) found.splice(0, limit)
+    }
+  } catch (error) {
+    throw asLogError(error)
+  } finally {
+    source?.close()
   }
+  return found.slice(-limit)
+}
+
+const next = async (source: Source): Promise<LogMessage | null> => {
+  if (source.peek() === undefined) await source.ready()
+  const message = source.peek() ?? null
+  source.take()
+  return message
 }
 
 const head = async (nats: Nats): Promise<Head> => {
@@ -59,4 +72,21 @@ const head = async (nats: Nats): Promise<Head> => {
   } catch (error) {
     throw asLogError(error)
   }
+}
+
+/** Halves the stream until one message is left; the server has no better question for a time. */
+const since = async (nats: Nats, time: Date): Promise<number> => {
+  const { first, last } = await head(nats)
+  let from = first
+  let to = last + 1
+  while (from < to) {
+    const middle = Math.floor((from + to) / 2)
+    const message = await nats.jetstream.streams.getMessage(CHANGES, { seq: middle }).catch((error: unknown) => {
+      throw asLogError(error)
+    })
+    // A message that is gone was older than any that is left.
+    if (message === null || message.time.getTime() < time.getTime()) from = middle + 1
+    else to = middle
+  }
+  return from
 }

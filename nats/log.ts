@@ -131,6 +131,8 @@ export interface Log {
   /** Versions of one entity that CHANGES still holds, oldest first. */
   readonly history: (history: History) => Promise<ReadonlyArray<LogMessage>>
   readonly head: () => Promise<Head>
+  /** The first sequence of CHANGES stored at or after the time; one beyond the end where there is none. */
+  readonly since: (time: Date) => Promise<number>
   /** Every epoch, oldest first; the last one is in force. Empty before the relay's first start. */
   readonly epochs: () => Promise<ReadonlyArray<Epoch>>
 }

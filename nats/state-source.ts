@@ -45,6 +45,7 @@ export const consumerSource = async (nats: Nats, stream: string, filters: Readon
   let position = after
   let done = false
   let closed = false
+  let reader: Reader | null = null
   let failure: LogError | null = null
   let replacements = 0
   let wake: () => void = () => {}
@@ -117,10 +118,20 @@ export const consumerSource = async (nats: Nats, stream: string, filters: Readon
   }, 2 * READER_HEARTBEAT_MS)
   watch.unref()
 
-  let reader: Reader | null = await open()
-  if (reader.pending === 0) finish()
+  const close = (): void => {
+    closed = true
+    stopListening()
+    clearInterval(watch)
+    reader?.close()
+  }
+  const first = await open().catch((error: unknown) => {
+    close()
+    throw error
+  })
+  reader = first
+  if (first.pending === 0) finish()
   return {
-    count: reader.pending,
+    count: first.pending,
     peek: () => buffer[next] ?? (failure === null && done ? null : undefined),
     take: () => {
       next++
@@ -138,11 +149,6 @@ export const consumerSource = async (nats: Nats, stream: string, filters: Readon
         })
       }
     },
-    close: () => {
-      closed = true
-      stopListening()
-      clearInterval(watch)
-      reader?.close()
-    },
+    close,
   }
 }

@@ -26,7 +26,6 @@ const common = {
   max_bytes: -1,
   max_consumers: STREAM_CONSUMERS,
   compression: StoreCompression.None,
-  allow_direct: true,
   allow_msg_ttl: true,
   deny_delete: true,
   deny_purge: true,
@@ -41,6 +40,9 @@ export const changesConfig = {
   max_msgs_per_subject: -1,
   max_msg_size: MESSAGE_BYTES,
   allow_atomic: true,
+  // A mirror answers direct gets in the name of its origin wherever the origin allows them (the server insists), and STATE has no
+  // history: the same question would now and then be answered with the newest version only. So CHANGES is read by its leader alone.
+  allow_direct: false,
 } satisfies Partial<StreamConfig>
 
 export const stateConfig = {
@@ -50,7 +52,7 @@ export const stateConfig = {
   mirror: { name: CHANGES },
   max_age: 0,
   max_msgs_per_subject: 1,
-  mirror_direct: true,
+  allow_direct: true,
   // It can be made again from CHANGES; with an fsync for each message it would fall behind (nats.conf has the figures).
   persist_mode: PersistMode.Async,
 } satisfies Partial<StreamConfig>
