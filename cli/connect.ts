@@ -31,7 +31,7 @@ export const openDatabase: Effect.Effect<Sql, CommandFailed, Scope.Scope> = Effe
   const url = yield* databaseUrl
   const sql = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => postgres(url, { max: 2, connect_timeout: CONNECT_S, connection: { application_name: "tideline-cli" }, onnotice: () => {} }),
+      try: () => postgres(url, { max: 2, connect_timeout: CONNECT_S, connection: { application_name: "tideline-cli" }, onnotice: warn }),
       catch: () => new CommandFailed({ message: "DATABASE_URL is not an address of a database.", hint: "postgres://user:password@host:5432/database" }),
     }),
     (connection) => Effect.promise(() => connection.end({ timeout: 1 })),
@@ -46,6 +46,11 @@ export const openNats: Effect.Effect<Nats, CommandFailed, Scope.Scope> = Effect.
     Effect.mapError((error) => new CommandFailed({ message: `nats-server: ${error.message}.`, hint: `${error.hint[0]!.toUpperCase()}${error.hint.slice(1)}.` })),
   ),
 )
+
+/** What Tideline's functions warn of is the operator's to know. */
+const warn = (notice: postgres.Notice): void => {
+  if (notice["severity"] === "WARNING") console.error(`tideline: ${notice["message"]}${notice["hint"] === undefined ? "" : `\n${notice["hint"]}`}`)
+}
 
 /** Runs statements; what Postgres refuses becomes a failure that says what to do. */
 export const query = <A>(run: () => PromiseLike<A>): Effect.Effect<A, CommandFailed> =>

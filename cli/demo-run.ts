@@ -4,10 +4,12 @@ import { readFile } from "node:fs/promises"
 import { join } from "node:path"
 import { CommandFailed } from "./failure.ts"
 
-export const DemoProcess = Schema.Struct({
+const DemoProcess = Schema.Struct({
   name: Schema.String,
   pid: Schema.NullOr(Schema.Int),
   port: Schema.NullOr(Schema.Int),
+  /** Where /readyz and /metrics are; null where it has none. */
+  observePort: Schema.NullOr(Schema.Int),
 })
 export type DemoProcess = typeof DemoProcess.Type
 
@@ -39,13 +41,3 @@ export const demoRun: Effect.Effect<DemoRun | null, CommandFailed> = readJson("r
 /** The secret that signs the demo's tokens, or null where there is no demo. */
 export const demoJwtSecret: Effect.Effect<string | null, CommandFailed> =
   Effect.map(readJson("secrets.json", DemoSecrets), (secrets) => secrets?.TIDELINE_JWT_SECRET ?? null)
-
-/** Whether a process with this id runs. */
-export const isAlive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM"
-  }
-}

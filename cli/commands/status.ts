@@ -1,8 +1,9 @@
 /** `status`: how far behind every hop is, on one screen. Each part is asked for by itself: one that is away does not hide the others. */
 import { Clock, Effect, Result } from "effect"
+import { isAlive } from "#dev/processes.ts"
 import { command } from "../command.ts"
 import { openDatabase, openNats } from "../connect.ts"
-import { demoRun, isAlive } from "../demo-run.ts"
+import { demoRun } from "../demo-run.ts"
 import { EXIT } from "../failure.ts"
 import { print, printJson, table } from "../output.ts"
 import type { AuthzFacts } from "../status/authz.ts"
@@ -37,31 +38,36 @@ export const status = command({
   run: ({ options, json }) =>
     Effect.gen(function* () {
       const run = yield* demoRun
+      const now = yield* Clock.currentTimeMillis
       const addresses = yield* edgeAddresses(options.edges, run)
       const nats = yield* Effect.result(openNats)
-      const streams = Result.isFailure(nats) ? nats : yield* Effect.result(readStreams(nats.success))
+      const streams = yield* Effect.result(Effect.flatMap(Effect.fromResult(nats), readStreams))
       const sql = yield* Effect.result(openDatabase)
-      const database = Result.isFailure(sql) ? sql : yield* Effect.result(readDatabase(sql.success))
-      const cursor = Result.isSuccess(streams) ? streams.success.cursor : null
-      const waiting = Result.isFailure(sql) || Result.isFailure(streams) ? null : yield* Effect.result(backlog(sql.success, cursor))
-      const last = Result.isSuccess(streams) ? streams.success.changes?.last ?? 0 : 0
-      const authz = Result.isSuccess(nats) && Result.isSuccess(streams) ? yield* readAuthz(nats.success, last) : null
+      const database = yield* Effect.result(Effect.flatMap(Effect.fromResult(sql), readDatabase))
+      const found = Result.getOrUndefined(streams)
+      const last = found?.changes?.last ?? 0
+      // What waits is known only beside the cursor: without the stream everything would seem to.
+      const waiting = found === undefined ? undefined
+        : Result.getOrUndefined(yield* Effect.result(Effect.flatMap(Effect.fromResult(sql), (open) => backlog(open, found.cursor))))
+      const authz = found === undefined ? null : yield* Effect.flatMap(Effect.orDie(Effect.fromResult(nats)), (open) => readAuthz(open, last))
       const edges = yield* Effect.forEach(addresses, readEdge, { concurrency: "unbounded" })
 
       const hops: ReadonlyArray<Hop> = [
-        Result.isFailure(database) ? away("postgres", database.failure.message) : outboxHop(database.success),
-        relayHop(Result.getOrUndefined(database), waiting === null ? null : Result.getOrUndefined(waiting) ?? null),
-        ...(Result.isFailure(streams) ? [away("streams", streams.failure.message)] : streamHops(streams.success, yield* Clock.currentTimeMillis)),
+        Result.match(database, { onFailure: (error) => away("postgres", error.message), onSuccess: outboxHop }),
+        relayHop(Result.getOrUndefined(database), waiting),
+        ...Result.match(streams, {
+          onFailure: (error) => [away("streams", error.message)],
+          onSuccess: (s) => streamHops(s, now),
+        }),
         ...(authz === null ? [] : [authzHop(authz)]),
         ...edges.map((edge) => edgeHop(edge, last)),
       ]
-      const found = Result.getOrUndefined(streams)
       const report = {
         hops,
         streams: [found?.changes, found?.state].filter((s): s is StreamFacts => s !== null && s !== undefined),
-        cursor,
+        cursor: found?.cursor ?? null,
         connections: edges.map(({ name, url, connections, position }) => ({ edge: name, url, connections, position })),
-        tracked: Result.isSuccess(database) ? database.success.tracked : [],
+        tracked: Result.getOrUndefined(database)?.tracked ?? [],
         ...(run === null ? {} : {
           processes: run.processes.map((p) => ({ ...p, alive: p.pid !== null && isAlive(p.pid) })),
           databaseUrl: run.databaseUrl,
@@ -80,7 +86,7 @@ const outboxHop = (facts: DatabaseFacts): Hop => ({
   note: `version ${facts.version}, ${facts.tracked.length} tables tracked`,
 })
 
-const relayHop = (facts: DatabaseFacts | undefined, waiting: Backlog | null): Hop => {
+const relayHop = (facts: DatabaseFacts | undefined, waiting: Backlog | undefined): Hop => {
   const held = facts?.relayHolds ?? false
   return {
     hop: "relay",

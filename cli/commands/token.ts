@@ -1,6 +1,7 @@
 /** `token`: a signed token for a user, to try things with. */
 import { Clock, Config, Effect, Option } from "effect"
 import { SignJWT } from "jose"
+import { SECRET_MIN_BYTES } from "#protocol/limits.ts"
 import { command } from "../command.ts"
 import { demoJwtSecret } from "../demo-run.ts"
 import { CommandFailed, EXIT } from "../failure.ts"
@@ -28,6 +29,9 @@ export const token = command({
           message: "TIDELINE_JWT_SECRET is not set and no demo was started in this folder.",
           hint: "Set TIDELINE_JWT_SECRET to the secret authz has, or start the demo with npm start.",
         })
+      }
+      if (Buffer.byteLength(secret) < SECRET_MIN_BYTES) {
+        return yield* new CommandFailed({ message: `TIDELINE_JWT_SECRET is shorter than ${SECRET_MIN_BYTES} bytes: authz takes no such secret.`, hint: "Set it to the secret authz has." })
       }
       const issued = Math.floor((yield* Clock.currentTimeMillis) / 1000)
       const expires = issued + Math.ceil(ttl / 1000)

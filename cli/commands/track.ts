@@ -14,6 +14,7 @@ export const track = command({
   options: {
     entity: { value: "CODE", about: "what an event calls a row of it: a small letter, then small letters, digits, _", required: true },
     scope: { value: "COLUMN", about: "the column that says where a row belongs (tenant, project); none: everywhere" },
+    "no-before": { about: "keep no image of the row before a change in the outbox: smaller, but the audit shows less" },
   },
   examples: ["track app.task --entity task --scope project_id"],
   failsWhen: "Postgres refused",
@@ -23,9 +24,11 @@ export const track = command({
         return yield* new UsageError({ message: `--entity ${options.entity} is not an entity code.`, hint: "A small letter, then small letters, digits and _: task, order_line." })
       }
       const sql = yield* openDatabase
-      yield* query(() => sql`select tide.track(${args.table}::regclass, entity => ${options.entity}, scope => ${options.scope ?? null})`)
+      const scope = options.scope ?? null
+      const beforeImage = !options["no-before"]
+      yield* query(() => sql`select tide.track(${args.table}::text::regclass, entity => ${options.entity}, scope => ${scope}, before_image => ${beforeImage})`)
       yield* json
-        ? printJson({ table: args.table, entity: options.entity, scope: options.scope ?? null })
+        ? printJson({ table: args.table, entity: options.entity, scope, beforeImage })
         : print(`${args.table} is tracked as ${options.entity}. Rows that are there already: npx tideline backfill ${args.table}`)
       return EXIT.ok
     }),
@@ -34,15 +37,18 @@ export const track = command({
 export const untrack = command({
   name: "untrack",
   summary: "stop turning a table's changes into events",
-  about: "Events that were published stay in the log, and what clients hold stays with them until they forget it.",
-  args: [{ name: "table", about: "schema.table" }],
+  about: "Its rows leave the log, a DELETE each, and so every client. The table itself stays as it is.",
+  args: [{ name: "table", about: "schema.table, or the entity code of a table that is gone" }],
   options: {},
-  examples: ["untrack app.task"],
-  failsWhen: "Postgres refused",
+  examples: ["untrack app.task", "untrack task"],
+  failsWhen: "it is not tracked, or Postgres refused",
   run: ({ args, json }) =>
     Effect.gen(function* () {
       const sql = yield* openDatabase
-      yield* query(() => sql`select tide.untrack(${args.table}::regclass)`)
+      const [byCode] = yield* query(() => sql`select from tide.tracked where entity = ${args.table}`)
+      yield* query(() => byCode === undefined
+        ? sql`select tide.untrack(${args.table}::text::regclass)`
+        : sql`select tide.untrack_entity(${args.table})`)
       yield* json ? printJson({ table: args.table, tracked: false }) : print(`${args.table} is no longer tracked.`)
       return EXIT.ok
     }),

@@ -1,5 +1,5 @@
 /** What edges and other services with an HTTP side say of themselves: /readyz and /metrics. */
-import { Config, Effect } from "effect"
+import { Config, Effect, Schema } from "effect"
 import type { DemoRun } from "../demo-run.ts"
 import { UsageError } from "../failure.ts"
 
@@ -41,22 +41,25 @@ export const edgeAddresses = (
 /** Never fails: an edge that does not answer is a fact like another. */
 export const readEdge = ({ name, url }: { readonly name: string; readonly url: string }): Effect.Effect<EdgeFacts> =>
   Effect.promise(async () => {
-    const get = async (path: string): Promise<string> => (await fetch(url + path, { signal: AbortSignal.timeout(ANSWER_MS) })).text()
     try {
-      const [ready, metrics] = await Promise.all([get("/readyz"), get("/metrics")])
+      const [ready, metrics] = await Promise.all([get(`${url}/readyz`), get(`${url}/metrics`)])
       return { name, url, reachable: true, reasons: reasonsOf(ready), connections: metric(metrics, CONNECTIONS), position: metric(metrics, POSITION) }
     } catch {
-      return { name, url, reachable: false, reasons: ["it does not answer"], connections: null, position: null }
+      return { name, url, reachable: false, reasons: [SILENT], connections: null, position: null }
     }
   })
 
+/** Why the service there cannot serve now; empty where it can. */
+export const readyReasons = (url: string): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.promise(() => get(`${url}/readyz`).then(reasonsOf, () => [SILENT]))
+
+const SILENT = "it does not answer"
+
+const get = async (url: string): Promise<string> => (await fetch(url, { signal: AbortSignal.timeout(ANSWER_MS) })).text()
+
 const reasonsOf = (body: string): ReadonlyArray<string> => {
-  try {
-    const { reasons } = JSON.parse(body) as { reasons?: unknown }
-    return Array.isArray(reasons) ? reasons.map(String) : ["its /readyz is not of a Tideline edge"]
-  } catch {
-    return ["its /readyz is not of a Tideline edge"]
-  }
+  const decoded = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Struct({ reasons: Schema.Array(Schema.String) })))(body)
+  return decoded._tag === "Some" ? decoded.value.reasons : ["its /readyz is not one of Tideline's"]
 }
 
 /** The sum of a metric over its labels, or null where it is not there. */

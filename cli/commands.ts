@@ -1,0 +1,11 @@
+/** Every command, in the order of the help. */
+import type { Command } from "./command.ts"
+import { grant, revoke } from "./commands/access.ts"
+import { demoHistory } from "./commands/demo-history.ts"
+import { doctor } from "./commands/doctor.ts"
+import { status } from "./commands/status.ts"
+import { tail } from "./commands/tail.ts"
+import { token } from "./commands/token.ts"
+import { track, untrack } from "./commands/track.ts"
+
+export const COMMANDS: ReadonlyArray<Command> = [track, untrack, status, doctor, tail, grant, revoke, token, demoHistory]
