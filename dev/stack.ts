@@ -7,8 +7,9 @@
  */
 import { Effect, Exit, Scope } from "effect"
 import { migrate } from "#db/migrate.ts"
+import type { Migrated } from "#db/migrate.ts"
 import type { StartConfig } from "./config.ts"
-import { DevError, reasonOf } from "./errors.ts"
+import { DevError } from "./errors.ts"
 import { keptPorts } from "./kept-ports.ts"
 import { requireFree } from "./ports.ts"
 import { makeRegistry } from "./registry.ts"
@@ -58,7 +59,7 @@ export const runStack = (settings: StackSettings, screen: Screen): Effect.Effect
     )
     registry.tell({ databaseUrl, natsUrl: natsUrl("operator") })
 
-    yield* screen.step(settings.demo ? "schema and demo workspace" : "schema", migrated(databaseUrl, settings.demo))
+    yield* screen.step(settings.demo ? "schema and demo workspace" : "schema", migrated(databaseUrl, settings.demo), ({ applied }) => (applied.length === 0 ? "up to date" : `${applied.length} migrations applied`))
     const passwords = Object.fromEntries(SERVICE_ROLES.map((role) => [role, rolePassword(role, secrets, settings.databaseUrl)]))
     yield* letSignIn(databaseUrl, passwords)
     const web = yield* screen.step("web app", webBuild, (build) => (build.fresh ? "built" : "unchanged"))
@@ -96,11 +97,8 @@ export const runStack = (settings: StackSettings, screen: Screen): Effect.Effect
 /** What ends together: all at once, and wholly before whatever was started earlier. */
 const tier: Effect.Effect<Scope.Scope, never, Scope.Scope> = Effect.acquireRelease(Scope.make("parallel"), (scope) => Scope.close(scope, Exit.void))
 
-const migrated = (url: string, demo: boolean): Effect.Effect<void, DevError> =>
-  Effect.tryPromise({
-    try: async () => void (await migrate(url, { demo })),
-    catch: (cause) => new DevError({ message: `The schema could not be brought up to date: ${reasonOf(cause)}.`, hint: "The user of DATABASE_URL must be allowed to create schemas and roles." }),
-  })
+const migrated = (url: string, demo: boolean): Effect.Effect<Migrated, DevError> =>
+  migrate(url, { demo }).pipe(Effect.mapError((error) => new DevError({ message: `The schema could not be brought up to date: ${error.message}`, hint: error.hint })))
 
 const withCredentials = (url: string, user: string, password: string): string => {
   const address = new URL(url)

@@ -7,7 +7,7 @@
  *
  * Nothing here knows what the process is: `start` gives a running child, `ready` succeeds when it serves.
  */
-import { Deferred, Effect, Latch } from "effect"
+import { Clock, Deferred, Effect, Latch } from "effect"
 import type { Scope } from "effect"
 import type { Child } from "./child.ts"
 import { describeEnd } from "./child.ts"
@@ -93,13 +93,13 @@ export const supervise = (what: Supervision): Effect.Effect<Supervised, never, S
     const lives = Effect.gen(function* () {
       for (let row = 0; ; ) {
         yield* wanted.await
-        const began = Date.now()
+        const began = yield* Clock.currentTimeMillis
         const how = yield* life
         if (!wanted.isOpen()) {
           row = 0
           continue
         }
-        row = Date.now() - began >= HEALTHY_MS ? 1 : row + 1
+        row = (yield* Clock.currentTimeMillis) - began >= HEALTHY_MS ? 1 : row + 1
         if (!everReady && row >= MOST_EARLY_ENDS) {
           yield* Deferred.fail(first, new DevError({ message: `${what.name} ${how}`, hint: `It ended ${row} times before it was ready.` }))
         }

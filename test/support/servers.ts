@@ -9,6 +9,7 @@ import { Effect, Exit, Scope } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { migrate } from "#db/migrate.ts"
 import type { Child } from "#dev/child.ts"
 import type { DevError } from "#dev/errors.ts"
 import { embeddedNats, NATS_USERS } from "#dev/nats.ts"
@@ -84,9 +85,11 @@ export const startNats = async (options: NatsTestOptions = {}): Promise<TestNats
 /** A Postgres with the schema of db/migrations, with the demo workspace if wanted; the services' roles may sign in. */
 export const migratedPostgres = async (options: { readonly demo?: boolean } = {}): Promise<TestPostgres> => {
   const server = await startPostgres()
-  const { migrate } = await import("#db/migrate.ts")
-  await migrate(server.url(), { demo: options.demo ?? false })
-  await Effect.runPromise(letSignIn(server.url(), { tide_relay: PASSWORD, tide_command: PASSWORD }))
+  const ready = migrate(server.url(), { demo: options.demo ?? false }).pipe(Effect.andThen(letSignIn(server.url(), { tide_relay: PASSWORD, tide_command: PASSWORD })))
+  await Effect.runPromise(ready).catch(async (error: unknown) => {
+    await server.stop()
+    throw error
+  })
   return server
 }
 
