@@ -5,7 +5,7 @@
 import { Effect, Schema } from "effect"
 import type { Scope } from "effect"
 import postgres from "postgres"
-import { POSTGRES_CLOSE_S, POSTGRES_CONNECT_S } from "#protocol/limits.ts"
+import { POSTGRES_CLOSE_S, POSTGRES_CONNECT_S, POSTGRES_RECONNECT_S } from "#protocol/limits.ts"
 
 export type Sql = postgres.Sql
 
@@ -42,6 +42,7 @@ export const connect = (options: ConnectOptions): Effect.Effect<Sql, CannotConne
           idle_timeout: options.idleTimeout ?? 0,
           max_lifetime: null,
           connect_timeout: POSTGRES_CONNECT_S,
+          backoff: (tries) => Math.min(0.05 * 2 ** tries, POSTGRES_RECONNECT_S),
           connection: { application_name: options.name },
           onnotice: () => {},
           ...(options.onClose === undefined ? {} : { onclose: options.onClose }),

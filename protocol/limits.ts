@@ -127,6 +127,8 @@ export const BACKFILL_PAGE = 1_000
 
 /** Seconds to wait for a connection: a database that fails over takes longer, and the caller tries again. */
 export const POSTGRES_CONNECT_S = 10
+/** Seconds at most between tries to reach Postgres again: the driver's own default waits up to 20. */
+export const POSTGRES_RECONNECT_S = 1
 /** Seconds that queries under way have to end when a connection is closed. */
 export const POSTGRES_CLOSE_S = 5
 
@@ -145,6 +147,8 @@ export const FOLD_FORGET_MS = 10 * 60_000
 export const COMMANDS_AT_ONCE = 16
 /** Commands that wait in one process; what is above is told to ask again. */
 export const COMMANDS_WAITING = 2_000
+/** Milliseconds a command waits for a row that somebody keeps locked. */
+export const COMMAND_LOCK_MS = 3_000
 /** Tries of a command that Postgres gave up for another transaction's sake (deadlock, serialisation). */
 export const COMMAND_TRIES = 5
 /** Milliseconds between deletions of grants that have expired: how late the log may learn of an expiry. */
@@ -176,3 +180,4 @@ if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the se
 if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a reader must be able to ask for the largest message")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
 if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
+if (COMMAND_LOCK_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: a command must be answered before its asker gives up")

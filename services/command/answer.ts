@@ -1,0 +1,40 @@
+/** Commands come over NATS from edges (`cmd.<scope>.<entity>.<id>`) and go into Postgres; the reply is what became of them. */
+import type { Effect, Scope } from "effect"
+import type { Sql } from "#db/postgres.ts"
+import type { Nats } from "#nats/connection.ts"
+import { serve } from "#nats/serve.ts"
+import { counter } from "#observe/metrics.ts"
+import { COMMANDS_AT_ONCE, COMMANDS_WAITING } from "#protocol/limits.ts"
+import type { MutationResult } from "#protocol/mutation.ts"
+import { MUTATION_STATUSES } from "#protocol/mutation.ts"
+import { CommandRequest, QUEUE, RequestError } from "#protocol/request.ts"
+import { ALL_COMMANDS, parseSubject } from "#protocol/subject.ts"
+import type { Command } from "./apply.ts"
+import { applyCommand } from "./apply.ts"
+import { makeLanes } from "./lanes.ts"
+
+/** Answers for as long as the scope lives. */
+export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.Scope> => {
+  const lanes = makeLanes(COMMANDS_AT_ONCE)
+  const statuses = Object.fromEntries(
+    MUTATION_STATUSES.map((status) => [status, counter("tideline_commands_total", "Commands answered by Postgres", { status })]),
+  )
+  const retries = counter("tideline_command_retries_total", "Tries that another transaction spoilt")
+  return serve(nats, {
+    name: "cmd",
+    subject: ALL_COMMANDS,
+    queue: QUEUE.command,
+    request: CommandRequest,
+    inFlight: COMMANDS_WAITING,
+    handle: async (command: Command, subject): Promise<MutationResult> => {
+      const { entityCode, entityId } = command.mutation
+      const address = parseSubject(subject)
+      if (address === null || address.entity !== entityCode || address.id !== entityId) {
+        throw new RequestError({ code: "malformed", message: "the mutation is not of the entity it was sent to", hint: "send it to cmd.<scope>.<entity>.<id> of its own entity" })
+      }
+      const result = await lanes.run(`${entityCode}\0${entityId}`, () => applyCommand(sql, command, () => retries.add()))
+      statuses[result.status]?.add()
+      return result
+    },
+  })
+}

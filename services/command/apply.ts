@@ -1,0 +1,78 @@
+/**
+ * One command becomes one transaction: who asks and how goes into the session's settings, `tide.mutate` does the rest (permission,
+ * comparison with what the user saw, the write, the outbox row by its trigger). One statement, one round trip.
+ *
+ * A repeat is harmless: `tide.mutate` knows the mutation by its id. So whatever is unclear (a connection lost on the way) is answered
+ * with `unavailable`, and asked again by whoever wants to know.
+ */
+import { Schema } from "effect"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Sql } from "#db/postgres.ts"
+import { COMMAND_LOCK_MS, COMMAND_TRIES } from "#protocol/limits.ts"
+import { MutationResult } from "#protocol/mutation.ts"
+import type { CommandRequest } from "#protocol/request.ts"
+import { RequestError } from "#protocol/request.ts"
+
+export type Command = typeof CommandRequest.Type
+
+/** Rejects with a `RequestError` `unavailable` where Postgres is away or busy with the row; `tried` hears of each try that another transaction spoilt. */
+export const applyCommand = async (sql: Sql, command: Command, tried: () => void): Promise<MutationResult> => {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await mutate(sql, command)
+    } catch (error) {
+      const code = sqlState(error)
+      if (SPOILT.has(code) && attempt < COMMAND_TRIES) {
+        tried()
+        await sleep(Math.random() * 10 * 2 ** attempt)
+        continue
+      }
+      if (isUserError(code)) return new MutationResult({ id: command.mutation.id, status: "invalid", message: messageOf(error) })
+      throw asRequestError(error, code)
+    }
+  }
+}
+
+const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, userAgent, ip, trace }: Command): Promise<MutationResult> => {
+  // The settings stand before the call: it reads from them, and they are local to the statement's transaction.
+  const rows = await sql<Array<{ readonly result: unknown }>>`
+    with settings as materialized (
+      select set_config('tide.user_id', ${user}, true)
+          || set_config('tide.request_id', ${requestId}, true)
+          || set_config('tide.endpoint', ${endpoint}, true)
+          || set_config('tide.method', ${method}, true)
+          || set_config('tide.user_agent', ${userAgent ?? ""}, true)
+          || set_config('tide.ip', ${ip ?? ""}, true)
+          || set_config('tide.traceparent', ${trace ?? ""}, true)
+          || set_config('lock_timeout', ${String(COMMAND_LOCK_MS)}, true) as done
+    )
+    select tide.mutate(${JSON.stringify(mutation)}::text::jsonb, ${user}) as result from settings where done is not null`
+  return decode(rows[0]?.result)
+}
+
+const decode = Schema.decodeUnknownSync(MutationResult)
+
+/** Postgres gave the transaction up for another's sake: a deadlock, a serialisation failure. */
+const SPOILT: ReadonlySet<string> = new Set(["40001", "40P01"])
+
+/** The values are wrong (class 22), a constraint says no (23), or a trigger of the application does (P0001). */
+const isUserError = (code: string): boolean => code.startsWith("22") || code.startsWith("23") || code === "P0001"
+
+/** Resources (53), an operator's intervention (57), a connection (08), a lock that somebody keeps, or too many tries. */
+const isAway = (code: string): boolean =>
+  code === "55P03" || SPOILT.has(code) || /^(08|53|57)/.test(code) || /^(CONN|E[A-Z])/.test(code)
+
+/** SQLSTATE, or the code of Node or the driver. */
+const sqlState = (error: unknown): string => (typeof error === "object" && error !== null && "code" in error ? String(error.code) : "")
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
+const asRequestError = (error: unknown, code: string): unknown =>
+  isAway(code)
+    ? new RequestError({
+        code: "unavailable",
+        message: code === "55P03" ? "somebody else keeps the row locked" : "Postgres cannot be asked now",
+        hint: "ask again: a mutation is applied once, however often it is sent",
+        retryAfter: 1,
+      })
+    : error
