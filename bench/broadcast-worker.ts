@@ -1,10 +1,13 @@
-/** The floor of a fan-out: a bare `ws` server that sends the same frames to each of its sockets. */
+/** Floors of the edge: a bare `ws` server that sends the same frames to each of its sockets, or sends back what it is sent. */
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
 import { WebSocketServer } from "ws"
 import { serve } from "./worker.ts"
 
 const server = new WebSocketServer({ port: 0, host: "127.0.0.1", perMessageDeflate: false })
+
+// The floor of a round trip: what comes goes back.
+server.on("connection", (socket) => socket.on("message", (data, binary) => socket.send(data as Buffer, { binary })))
 
 const jobs = {
   port: async (): Promise<number> => {

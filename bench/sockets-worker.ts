@@ -12,13 +12,11 @@ export interface OpenSockets {
   readonly path: string
   readonly protocol: string | null
   readonly count: number
-  /** Frames that each sends when it is open. */
-  readonly hello: ReadonlyArray<string>
-  /** Each is ready once it has seen this text; at once where null. */
-  readonly ready: string | null
 }
 
 export interface Seen {
+  /** Milliseconds since 1970 at which one of them saw the first of what was waited for. */
+  readonly since: number
   /** Milliseconds since 1970 at which the last of them saw the mark. */
   readonly at: number
   /** Bytes that all of them have received since they were open. */
@@ -39,6 +37,8 @@ const clients: Array<Client> = []
 let probed: Array<Buffer> = []
 let mark: Buffer | null = null
 let missing = 0
+/** A text that every frame of interest holds, and when one first came since the last question. */
+let first = { text: Buffer.alloc(0), at: 0 }
 let wanted: (() => void) | null = null
 
 const expectMark = (text: string): Promise<void> => {
@@ -51,6 +51,7 @@ const expectMark = (text: string): Promise<void> => {
 const received = (client: Client, chunk: Buffer): void => {
   client.bytes += chunk.length
   if (client === clients[0]) probed.push(chunk)
+  if (first.at === 0 && first.text.length > 0 && chunk.includes(first.text)) first.at = Date.now()
   if (mark === null || client.found) return
   client.found = chunk.includes(mark) || Buffer.concat([client.tail, chunk.subarray(0, mark.length)]).includes(mark)
   client.tail = chunk.length >= mark.length ? chunk.subarray(-mark.length) : Buffer.concat([client.tail, chunk]).subarray(-mark.length)
@@ -111,18 +112,22 @@ const jobs = {
     for (let done = 0; done < to.count; done += AT_ONCE) {
       await Promise.all(Array.from({ length: Math.min(AT_ONCE, to.count - done) }, () => open(to)))
     }
-    const ready = to.ready === null ? null : expectMark(to.ready)
-    for (const { socket } of clients) for (const text of to.hello) socket.write(frame(text))
-    await ready
+  },
+  /** Each sends the text, and waits until it has seen another. */
+  say: async ({ text, until }: { readonly text: string; readonly until: string }): Promise<void> => {
+    const seen = expectMark(until)
+    for (const { socket } of clients) socket.write(frame(text))
+    await seen
     probed = []
   },
-  /** Waits until every client has seen the text. Ask before it is sent. */
-  see: async (text: string): Promise<Seen> => {
+  /** Waits until every client has seen `mark`. Ask before it is sent. `kind`: a text that every frame of interest holds. */
+  see: async ({ mark: text, kind }: { readonly mark: string; readonly kind: string }): Promise<Seen> => {
+    first = { text: Buffer.from(kind), at: 0 }
     await expectMark(text)
     const at = Date.now()
-    const frames = framesOf(Buffer.concat(probed))
+    const frames = framesOf(Buffer.concat(probed)).filter((one) => one.includes(kind))
     probed = []
-    return { at, bytes: clients.reduce((n, client) => n + client.bytes, 0), frames }
+    return { since: first.at, at, bytes: clients.reduce((n, client) => n + client.bytes, 0), frames }
   },
   close: (): void => {
     for (const { socket } of clients.splice(0)) socket.destroy()
