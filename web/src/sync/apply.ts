@@ -1,8 +1,8 @@
 /**
  * Accepted frames become durable documents: from session.ts (`apply` effects), into store.ts.
  *
- * Promise: frames are applied in their order, each once; documents are durable before the cursor that speaks of them, and a cursor is taken
- * back before documents it speaks of are dropped. Frames that come while a write is under way are written together: one at a time
+ * Promise: frames are applied in their order, each once; documents are durable before the cursor that speaks of them, and the cursor that no longer
+ * speaks of them before documents are dropped. Frames that come while a write is under way are written together: one at a time
  * the device would manage a thousand changes a second, together ten thousand.
  */
 import type { Change } from "#protocol/down.ts"
@@ -102,7 +102,8 @@ export const createApplier = ({ store, onApplied, onFailed, now }: ApplierOption
     }
     for (const doc of puts.values()) if (doc.data === null) tombstones.add(doc.key)
     if (puts.size + deletes.size > 0) await store.writeDocs([...puts.values()], [...deletes])
-    const settled = settledEdits(store.edits.values(), changes, frames.some((frame) => frame.type !== "CHANGES") ? now() : null)
+    const knownUntil = live || accepted.some((item) => item.whole && item.frame.type === "HEARTBEAT") ? now() : null
+    const settled = settledEdits(store.edits.values(), changes, knownUntil)
     if (settled.length > 0) await store.writeEdits([], settled)
     await store.writeHeld(held)
     onApplied(held, live)

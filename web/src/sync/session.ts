@@ -4,7 +4,7 @@
  *
  * Where it comes from: frames of protocol/down.ts. Where it goes: `apply` effects, which apply.ts makes durable. What this hop promises: a frame
  * that moves the position is handed on only where the client stands at its `from`, so what is durable is always what the server
- * said up to some one position, with nothing left out; and a cursor is kept only while it truly describes what is held.
+ * said up to some one position, with nothing left out.
  *
  *     stopped      not leading, or closed
  *     signed-out   needs a token; data and edits stay
@@ -17,10 +17,6 @@
  *
  * When a neighbour dies: the edge or the network - a close code, or silence: back to waiting, the cursor says the rest. This tab -
  * the next leader reads the durable cursor. The device's storage - `failed`: what was accepted but not saved is asked for again.
- *
- * When the cursor is not to be trusted. After ACCESS_REVOKED the documents are gone but the cursor of before still says they are held:
- * were the access granted again while we are away, they would never come. So the cursor is dropped until LIVE or HEARTBEAT says that
- * the new view is whole; a crash in between costs a full state. State beside the flow (`from` = `to`) does not renew the cursor either.
  */
 import { nextAfter } from "#protocol/close.ts"
 import type { Down } from "#protocol/down.ts"
@@ -205,13 +201,6 @@ const joining: Cell<"frame"> = (session, { frame }) => {
   return stay(session)
 }
 
-/** Where one stands after a frame that moves, and whether its cursor is one to keep. */
-const moved = (session: Session, payload: { readonly from: number; readonly to: number; readonly cursor: string }, complete: boolean): Held => {
-  const { position, cursor } = session.held
-  const renews = complete || position === 0 || (cursor !== null && payload.to > payload.from)
-  return { position: payload.to, cursor: renews ? payload.cursor : session.held.cursor }
-}
-
 const misfit = (session: Session): Step => {
   const misfits = session.misfits + 1
   const doubted = misfits >= MISFITS
@@ -228,7 +217,7 @@ const receive: Cell<"frame"> = (session, { frame }) => {
     case "CHANGES": {
       const { payload } = frame
       if (payload.from !== session.held.position) return misfit(session)
-      const held = moved(session, payload, false)
+      const held = { position: payload.to, cursor: payload.cursor }
       return [
         { ...session, held, misfits: 0, progress: payload.progress ?? session.progress },
         [heard, { do: "apply", frame, held, whole, letGo: false }],
@@ -236,7 +225,7 @@ const receive: Cell<"frame"> = (session, { frame }) => {
     }
     case "LIVE": {
       if (frame.payload.from !== session.held.position) return misfit(session)
-      const held = moved(session, frame.payload, true)
+      const held = { position: frame.payload.to, cursor: frame.payload.cursor }
       return [
         { ...session, phase: "live", held, misfits: 0, failed: 0, lagMs: 0, reason: null, progress: { done: 0, of: 0 } },
         [heard, { do: "apply", frame, held, whole, letGo: false }, { do: "send", frame: { type: "PING" } }, { do: "pump" }],
@@ -244,13 +233,12 @@ const receive: Cell<"frame"> = (session, { frame }) => {
     }
     case "HEARTBEAT": {
       if (frame.payload.from !== session.held.position) return misfit(session)
-      const held = moved(session, frame.payload, whole && frame.payload.to > frame.payload.from)
+      const held = { position: frame.payload.to, cursor: frame.payload.cursor }
       return [{ ...session, held, misfits: 0, lagMs: frame.payload.lagMs }, [heard, { do: "apply", frame, held, whole, letGo: false }, { do: "send", frame: { type: "PING" } }]]
     }
-    case "ACCESS_REVOKED": {
-      const held = { position: session.held.position, cursor: null }
-      return [{ ...session, held }, [heard, { do: "apply", frame, held, whole, letGo: !isAsked(session.asked, frame.payload) }]]
-    }
+    case "ACCESS_REVOKED":
+      // The cursor stays: the edge has said on the frame before that these documents are not to be counted on.
+      return [session, [heard, { do: "apply", frame, held: session.held, whole, letGo: !isAsked(session.asked, frame.payload) }]]
     case "RESET":
       return [
         { ...session, phase: "catching-up", held: NOTHING_HELD, progress: { done: 0, of: 0 } },

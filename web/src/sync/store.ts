@@ -2,8 +2,8 @@
  * What a replica keeps on the device, and the contract of who keeps it. From here documents go to `data/view.ts` and so to the screen.
  *
  * Who is authoritative: the server for documents, this device for edits until the server has answered them. The cursor is a claim
- * about the documents ("I hold everything in this view as of then"), so it is written after the documents it speaks for, and taken
- * back before documents are dropped. A crash between the two writes only makes the client be told again what it knows.
+ * about the documents ("I hold everything in this view as of then"), so it is written after the documents it speaks for, and before
+ * documents are dropped. A crash between the two writes only makes the client be told again what it knows.
  */
 export type Row = Readonly<Record<string, unknown>>
 

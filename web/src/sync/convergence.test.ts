@@ -1,0 +1,121 @@
+/** The promise of hop 5: after any history of writes, grants, cuts, duplicates and crashes, what the replica holds is what the edge says its user may see. */
+import { getRxStorageMemory } from "rxdb/plugins/storage-memory"
+import { test } from "vitest"
+import type { Down } from "#protocol/down.ts"
+import { createReplica } from "./client.ts"
+import type { Replica } from "./replica.ts"
+import type { Store } from "./store.ts"
+import { createMemoryStore } from "./store-memory.ts"
+import { openRxStore } from "./store-rxdb.ts"
+import type { Network } from "./testing/fake-edge.ts"
+import { FakeEdge } from "./testing/fake-edge.ts"
+import type { Random } from "./testing/random.ts"
+import { randomFrom } from "./testing/random.ts"
+import { turn, until } from "./testing/until.ts"
+
+const ENTITIES = ["task", "note"]
+
+/** Cuts a connection in the middle of what is on its way, and repeats, swaps or swallows frames that say from where to where they lead. */
+const unruly =
+  (random: Random): Network =>
+  (frames) => {
+    const through: Array<Down> = []
+    let last: Down | null = null
+    for (const frame of frames) {
+      const fate = random.next()
+      if (fate < 0.05) return { frames: through, cut: true }
+      if (fate < 0.08 && moves(frame)) continue
+      if (fate < 0.11 && last !== null) through.push(last)
+      if (fate < 0.14 && moves(frame) && through.length > 0 && moves(through.at(-1)!)) through.splice(through.length - 1, 0, frame)
+      else through.push(frame)
+      if (moves(frame)) last = frame
+    }
+    return { frames: through, cut: false }
+  }
+
+const moves = (frame: Down): boolean => (frame.type === "CHANGES" || frame.type === "LIVE") && frame.payload.to > frame.payload.from
+
+/** A store that a crash cuts off: what was not durable then never will be. */
+const crashable = (store: Store): { readonly store: Store; readonly crash: () => void } => {
+  let crashed = false
+  const never = new Promise<never>(() => {})
+  const guard = <A extends ReadonlyArray<unknown>>(write: (...args: A) => Promise<void>) => (...args: A): Promise<void> => (crashed ? never : write(...args))
+  return {
+    store: { ...store, writeDocs: guard(store.writeDocs), writeEdits: guard(store.writeEdits), writeHeld: guard(store.writeHeld), close: async () => {} },
+    crash: () => (crashed = true),
+  }
+}
+
+const history = async (seed: number, disk: Store, steps: number): Promise<void> => {
+  const random = randomFrom(seed)
+  const edge = new FakeEdge({ page: 1 + random.below(4), network: unruly(random) })
+  const open = async (): Promise<{ replica: Replica; crash: () => void }> => {
+    const { store, crash } = crashable(disk)
+    const replica = await createReplica({
+      user: "ada", token: "good", url: "", subscriptions: ENTITIES.map((entityCode) => ({ entityCode })), store, openSocket: edge.openSocket, random: () => 0,
+    })
+    return { replica, crash }
+  }
+  let { replica, crash } = await open()
+  const scopeOf = (id: string): string => (id < "f" ? "p1" : "p2")
+  let release: (() => void) | null = null
+  for (let i = 0; i < steps; i++) {
+    const what = random.next()
+    if (what < 0.6) {
+      const count = random.below(8) === 0 ? 5 : 1
+      const changes = Array.from({ length: count }, () => {
+        const id = random.pick(["a", "b", "c", "d", "g", "h", "i", "j"])
+        return { entity: random.pick([...ENTITIES, "extra"]), id, scope: scopeOf(id), data: random.next() < 0.3 ? null : { n: i } }
+      })
+      edge.write(changes)
+    } else if (what < 0.68) edge.allow(random.pick([["p1"], ["p2"], ["p1", "p2"], []]))
+    else if (what < 0.76) edge.disconnect(random.pick([1006, 4010, 4008]))
+    else if (what < 0.84) edge.heartbeat()
+    else if (what < 0.86) edge.newEpoch()
+    else if (what < 0.92) {
+      if (release === null) release = replica.subscribe([{ entityCode: "extra" }])
+      else {
+        release()
+        release = null
+      }
+    } else if (what < 0.96) {
+      crash()
+      void replica.close()
+      release = null
+      ;({ replica, crash } = await open())
+    }
+    if (random.next() < 0.5) await turn()
+  }
+  edge.network = (frames) => ({ frames, cut: false })
+  edge.disconnect()
+  await until(() => {
+    edge.heartbeat()
+    return replica.status$.value.kind === "live" && replica.position() >= 1 && same(replica, edge, release !== null)
+  }, () => `seed ${seed}: ${JSON.stringify(replica.status$.value)} ${describe(replica, edge, release !== null)}`)
+  await replica.close()
+}
+
+const asked = (extra: boolean): ReadonlyArray<string> => (extra ? [...ENTITIES, "extra"] : ENTITIES)
+const describe = (replica: Replica, edge: FakeEdge, extra: boolean): string =>
+  `has ${JSON.stringify([...replica.documents()].map(([key, doc]) => [key, doc.version, doc.data]).sort())} should ${JSON.stringify([...edge.truth(asked(extra))].sort())}`
+const same = (replica: Replica, edge: FakeEdge, extra: boolean): boolean => {
+  const truth = edge.truth(asked(extra))
+  const docs = replica.documents()
+  return docs.size === truth.size && [...truth].every(([key, row]) => docs.get(key)?.version === row.version && JSON.stringify(docs.get(key)?.data) === JSON.stringify(row.data))
+}
+
+const SEED = Number(process.env["SEED"] ?? Math.floor(Math.random() * 1e9))
+
+test(`any history converges (SEED=${SEED})`, { timeout: 60_000 }, async () => {
+  for (let i = 0; i < 60; i++) await history(SEED + i, createMemoryStore(), 120)
+})
+
+test(`any history converges in RxDB (SEED=${SEED})`, { timeout: 60_000 }, async () => {
+  const store = await openRxStore({ name: "ada", storage: getRxStorageMemory(), shared: false })
+  for (let i = 0; i < 10; i++) {
+    await store.writeDocs([], [...store.docs.keys()])
+    await store.writeHeld({ position: 0, cursor: null })
+    await history(SEED + 1_000 + i, store, 120)
+  }
+  await store.close()
+})
