@@ -1,5 +1,5 @@
 /** What a person sees of `npm start` and `npm test`: one line a step, with a tick and the seconds it took. Calm without a terminal too. */
-import { Effect } from "effect"
+import { Cause, Effect } from "effect"
 
 export interface Screen {
   /** Shows the effect as a step. `detail` makes a text from its result, to stand behind the title. */
@@ -57,10 +57,11 @@ export const makeScreen = (out: NodeJS.WriteStream = process.stdout, live: boole
         const done = (mark: string, more: string): void => {
           under.splice(under.indexOf(step), 1)
           tick()
-          line(`  ${mark} ${`${title}${more === "" ? "" : `  ${more}`}`.padEnd(52)}  ${seconds(step.began)}`)
+          // What was given up because something else failed is no failure of its own.
+          if (mark !== "") line(`  ${mark} ${`${title}${more === "" ? "" : `  ${more}`}`.padEnd(52)}  ${seconds(step.began)}`)
         }
         return effect.pipe(
-          Effect.onExit((exit) => Effect.sync(() => (exit._tag === "Success" ? done("✓", detail?.(exit.value) ?? "") : done("✗", "")))),
+          Effect.onExit((exit) => Effect.sync(() => (exit._tag === "Success" ? done("✓", detail?.(exit.value) ?? "") : done(Cause.hasInterruptsOnly(exit.cause) ? "" : "✗", "")))),
         )
       }),
   }

@@ -12,6 +12,7 @@ import type { Scope } from "effect"
 import type { Child } from "./child.ts"
 import { describeEnd } from "./child.ts"
 import { DevError } from "./errors.ts"
+import { lastWords } from "./last-words.ts"
 
 export interface Supervision {
   readonly name: string
@@ -83,7 +84,8 @@ export const supervise = (what: Supervision): Effect.Effect<Supervised, never, S
         const now = yield* what.start
         yield* setChild(now)
         const ended = yield* Effect.raceFirst(now.ended, becomeReady)
-        return [describeEnd(ended), ...now.lastLines().slice(-1)].join(": ")
+        const words = lastWords(now.lastLines())
+        return words === null ? describeEnd(ended) : `${describeEnd(ended)}: ${words}`
       }),
     ).pipe(
       Effect.catch((error) => Effect.succeed([error.message, error.hint].filter(Boolean).join(" "))),
