@@ -120,6 +120,30 @@ export const REPLAY_AHEAD_BYTES = 16 * 1024 * 1024
 /** Messages and bytes of direct gets that one replay holds in memory to put them in order; what is beyond is read by consumers. */
 export const DIRECT_MESSAGES = 20_000
 export const DIRECT_BYTES = 16 * 1024 * 1024
+/** Rows of a window that the relay takes in one query; a larger window it streams through a Postgres cursor. */
+export const WINDOW_ROWS = 1_000
+/** Rows in one fetch of that cursor. */
+export const WINDOW_FETCH = 500
+/** Milliseconds the stream may take to acknowledge a batch before its outcome counts as unknown. */
+export const PUBLISH_TIMEOUT_MS = 10_000
+/** Looks in a row that find something after which the relay stays awake and has writers not notify it: notifying costs each commit a database-wide lock. */
+export const RELAY_BUSY_LOOKS = 3
+/** Milliseconds without a change after which it goes to sleep; until then it looks at doubling pauses from one millisecond. */
+export const RELAY_AWAKE_MS = 30
+/** Milliseconds between looks while transactions may be open that began when the relay was awake: the longest pause. */
+export const RELAY_DROWSY_MS = 250
+/** Milliseconds between looks while asleep: only a lost notification needs them. */
+export const RELAY_ASLEEP_MS = 30_000
+/** Milliseconds between tries to get the lease, and to go on where the stream or Postgres refused. */
+export const LEASE_TRY_MS = 500
+export const RELAY_RETRY_MS = 2_000
+/** Milliseconds between signs of life of the relay that holds the lease, and without one after which Postgres ends its session: it is stopped or cut off, and another may work. */
+export const LEASE_TOUCH_MS = 3_000
+export const LEASE_SILENCE_MS = 12_000
+/** Milliseconds between notes of the highest acknowledged sequence in Postgres. */
+export const RELAY_NOTE_MS = 1_000
+/** Milliseconds between makings of outbox partitions. */
+export const PARTITIONS_MS = 3_600_000
 /** Rows in one page of a backfill: one transaction, so one batch. */
 export const BACKFILL_PAGE = 1_000
 
@@ -153,6 +177,8 @@ export const COMMAND_LOCK_MS = 3_000
 export const COMMAND_TRIES = 5
 /** Milliseconds between deletions of grants that have expired: how late the log may learn of an expiry. */
 export const EXPIRE_EVERY_MS = 1_000
+/** Milliseconds between removals of the ids of old mutations. */
+export const PRUNE_EVERY_MS = 3_600_000
 
 // --- tokens -----------------------------------------------------------------------------------------------------------
 
@@ -178,6 +204,7 @@ if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat 
 if (RING_WARM_EVENTS > RING_EVENTS) throw new Error("limits: the ring must hold what it is warmed with")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
 if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a reader must be able to ask for the largest message")
+if (LEASE_SILENCE_MS <= 2 * LEASE_TOUCH_MS) throw new Error("limits: one late sign of life must not cost the lease")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
 if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
 if (COMMAND_LOCK_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: a command must be answered before its asker gives up")

@@ -1,5 +1,5 @@
 /**
- * One command becomes one transaction: who asks and how goes into the session's settings, `tide.mutate` does the rest (permission,
+ * One command becomes one transaction: how it came goes into the session's settings, `tide.mutate` does the rest (who, permission,
  * comparison with what the user saw, the write, the outbox row by its trigger). One statement, one round trip.
  *
  * A repeat is harmless: `tide.mutate` knows the mutation by its id. So whatever is unclear (a connection lost on the way) is answered
@@ -34,11 +34,10 @@ export const applyCommand = async (sql: Sql, command: Command, tried: () => void
 }
 
 const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, userAgent, ip, trace }: Command): Promise<MutationResult> => {
-  // The settings stand before the call: it reads from them, and they are local to the statement's transaction.
+  // The settings are evaluated before the call, for it reads from them, and are local to the statement's transaction.
   const rows = await sql<Array<{ readonly result: unknown }>>`
     with settings as materialized (
-      select set_config('tide.user_id', ${user}, true)
-          || set_config('tide.request_id', ${requestId}, true)
+      select set_config('tide.request_id', ${requestId}, true)
           || set_config('tide.endpoint', ${endpoint}, true)
           || set_config('tide.method', ${method}, true)
           || set_config('tide.user_agent', ${userAgent ?? ""}, true)

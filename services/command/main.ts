@@ -12,7 +12,7 @@ import { runService } from "#observe/run.ts"
 import { COMMANDS_AT_ONCE } from "#protocol/limits.ts"
 import { answer } from "./answer.ts"
 import { commandConfig } from "./config.ts"
-import { expireGrants } from "./expire.ts"
+import { keepHouse } from "./housekeeping.ts"
 
 const warn = (what: string) => (error: { readonly message: string; readonly hint: string }) =>
   Effect.logWarning(`waiting for ${what}: ${error.message}`).pipe(Effect.annotateLogs({ hint: error.hint }))
@@ -38,9 +38,9 @@ runService(
       ...[postgresProblem()].flatMap((problem) => (problem === null ? [] : [`Postgres: ${problem}`])),
     ]
     yield* serveObserve("command", reasons)
-    // One more than commands need: the expiry, by which it is known whether Postgres answers, must not wait behind them.
+    // One more than commands need: housekeeping, by which it is known whether Postgres answers, must not wait behind them.
     const sql = yield* connectWhenever({ url: Redacted.value(config.databaseUrl), name: "tideline command", max: COMMANDS_AT_ONCE + 1 })
-    postgresProblem = yield* expireGrants(sql)
+    postgresProblem = yield* keepHouse(sql)
     nats = yield* connectNats(Redacted.value(config.natsUrl), "command", warn("NATS"))
     yield* answer(nats, sql)
     yield* Effect.log("answering")
