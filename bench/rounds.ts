@@ -1,26 +1,28 @@
-/** How figures are taken: value and floor turn and turn about, and the median of each. */
+/** How figures are taken: every variant once a round, turn and turn about, and the median of each. */
 import { Effect } from "effect"
 import { BenchFailed, median } from "./benchmark.ts"
 
-/** So many rounds of one and the other, turn and turn about, so that a noisy minute meets both. Medians. */
-export const alternate = <E, R>(
-  rounds: number,
-  value: Effect.Effect<number, E, R>,
-  floor: Effect.Effect<number, E, R>,
-  onRound: (value: number, floor: number, round: number) => void,
-) =>
+/** A noisy minute meets every variant: each round begins with another one. Gives the median of each. */
+export const rounds = <K extends string, E, R>(
+  count: number,
+  variants: Readonly<Record<K, Effect.Effect<number, E, R>>>,
+  onRound: (figures: Readonly<Record<K, number>>, round: number) => void,
+): Effect.Effect<Readonly<Record<K, number>>, E, R> =>
   Effect.gen(function* () {
-    const values: Array<number> = []
-    const floors: Array<number> = []
-    for (let i = 0; i < rounds; i++) {
-      const first = i % 2 === 0 ? yield* value : yield* floor
-      const second = i % 2 === 0 ? yield* floor : yield* value
-      values.push(i % 2 === 0 ? first : second)
-      floors.push(i % 2 === 0 ? second : first)
-      onRound(values.at(-1)!, floors.at(-1)!, i)
+    const names = Object.keys(variants) as Array<K>
+    const taken = Object.fromEntries(names.map((name) => [name, [] as Array<number>])) as Record<K, Array<number>>
+    for (let round = 0; round < count; round++) {
+      for (let i = 0; i < names.length; i++) {
+        const name = names[(round + i) % names.length]!
+        taken[name].push(yield* variants[name])
+      }
+      onRound(mapValues(taken, (figures) => figures[round]!), round + 1)
     }
-    return { value: median(values), floor: median(floors) }
+    return mapValues(taken, median)
   })
+
+const mapValues = <K extends string, A, B>(record: Readonly<Record<K, A>>, f: (a: A) => B): Record<K, B> =>
+  Object.fromEntries(Object.entries<A>(record).map(([name, value]) => [name, f(value)])) as Record<K, B>
 
 /** A promise as a step of a benchmark. */
 export const ask = <A>(run: () => PromiseLike<A>): Effect.Effect<A, BenchFailed> =>

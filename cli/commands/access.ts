@@ -96,16 +96,9 @@ export const revoke = command({
       const scope = options.scope ?? null
       const entity = options.entity ?? null
       const id = options.id ?? null
-      // Both see the same rows: the count is that of what is deleted.
-      const [found] = yield* query(() => sql.begin("isolation level repeatable read", async (tx) => {
-        const counted = await tx<Array<{ count: number }>>`
-          select count(*)::int as count from authz.grants g
-           where g.principal = ${args.principal} and g.scope is not distinct from ${scope}
-             and g.entity is not distinct from ${entity} and g.entity_id is not distinct from ${id}`
-        await tx`select authz.revoke_access(principal => ${args.principal}, scope => ${scope}, entity => ${entity}, entity_id => ${id})`
-        return counted
-      }))
-      if ((found?.count ?? 0) === 0) {
+      const [done] = yield* query(() => sql<Array<{ revoked: boolean }>>`
+        select authz.revoke_access(principal => ${args.principal}, scope => ${scope}, entity => ${entity}, entity_id => ${id}) as revoked`)
+      if (!done!.revoked) {
         return yield* new CommandFailed({
           message: `${args.principal} has no grant on exactly ${spell(options)}.`,
           hint: "A grant is taken back with the same scope, entity and id it was given with; `select * from authz.grants` lists them.",
