@@ -1,0 +1,46 @@
+/**
+ * The files as one picture a frame: while commits play, hundreds of rows change a second, and the eye sees sixty pictures of it at most.
+ * A path that changed, and every folder above it, glows; the number in `glows` grows with each change.
+ */
+import { onScopeDispose, shallowRef, watch, type ShallowRef } from "vue"
+import { useRows, useSubscription } from "../../data/live.ts"
+import { buildTree, newestCommits, withFolders, type CommitSeen, type Folder } from "./tree.ts"
+
+export interface Picture {
+  readonly root: Folder
+  readonly commits: ReadonlyArray<CommitSeen>
+  /** How often each path changed since the page was opened. */
+  readonly glows: ReadonlyMap<string, number>
+}
+
+/** Commits in the ticker. */
+const TICKER = 12
+
+export const useFiles = (): Readonly<ShallowRef<Picture>> => {
+  useSubscription("file")
+  const rows = useRows("file", () => ({}))
+  const versions = new Map<string, number>()
+  const glows = new Map<string, number>()
+  let first = true
+  let frame = 0
+
+  const draw = (): Picture => {
+    frame = 0
+    const docs = rows.value
+    for (const { id, version } of docs) {
+      if (versions.get(id) === version) continue
+      versions.set(id, version)
+      if (!first) for (const path of withFolders(id)) glows.set(path, (glows.get(path) ?? 0) + 1)
+    }
+    // What one finds on opening the page is not news.
+    first = docs.length === 0
+    const files = docs.map((doc) => doc.row)
+    return { root: buildTree(files), commits: newestCommits(files, TICKER), glows: new Map(glows) }
+  }
+  const picture = shallowRef(draw())
+  watch(rows, () => {
+    if (frame === 0) frame = requestAnimationFrame(() => (picture.value = draw()))
+  })
+  onScopeDispose(() => cancelAnimationFrame(frame))
+  return picture
+}
