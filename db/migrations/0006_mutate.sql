@@ -162,6 +162,7 @@ begin
 
   -- The row.
   key := tide.split_id(m_entity_id, cardinality(held.key_columns));
+  select null::jsonb as image, null::text as scope, null::text as id into here; -- a creation has none
   if m_op <> 'create' then
     if key is null then return hidden; end if;
     select * into here from tide.locked_row(held, key);
