@@ -128,8 +128,9 @@ export const WINDOW_FETCH = 500
 export const PUBLISH_TIMEOUT_MS = 10_000
 /** Looks in a row that find something after which the relay stays awake and has writers not notify it: notifying costs each commit a database-wide lock. */
 export const RELAY_BUSY_LOOKS = 3
-/** Milliseconds without a change after which it goes to sleep; until then it looks at doubling pauses from one millisecond. */
+/** Milliseconds without a change after which it goes to sleep, and between looks until then. */
 export const RELAY_AWAKE_MS = 30
+export const RELAY_LOOK_MS = 2
 /** Milliseconds between looks while transactions may be open that began when the relay was awake: the longest pause. */
 export const RELAY_DROWSY_MS = 250
 /** Milliseconds between looks while asleep: only a lost notification needs them. */

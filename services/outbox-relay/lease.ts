@@ -1,0 +1,48 @@
+/**
+ * The lease: a session-level advisory lock that elects the relay that works. Its holder shows signs of life; a session without them
+ * (the process is stopped, the machine cut off) Postgres ends by itself, and another relay gets the lock. A holder that wakes after that is
+ * refused by the stream's fence: a wrong election is harmless.
+ */
+import { Effect } from "effect"
+import type { Scope } from "effect"
+import type { CannotConnect, Sql } from "#db/postgres.ts"
+import { connect } from "#db/postgres.ts"
+import { LEASE_SILENCE_MS, LEASE_TOUCH_MS, LEASE_TRY_MS } from "#protocol/limits.ts"
+import type { RelayStopped } from "./errors.ts"
+import { postgresStopped } from "./errors.ts"
+
+export interface Lease {
+  /** The session of the lease, for short queries. */
+  readonly session: Sql
+  /** The session has ended, and the lease with it. */
+  readonly lost: () => boolean
+  /** Calls back when it has. */
+  readonly onLost: (listener: () => void) => void
+}
+
+/** Waits until this relay has the lease; gives it back with the scope. `waiting` hears that another has it. */
+export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Effect<Lease, CannotConnect | RelayStopped, Scope.Scope> =>
+  Effect.gen(function* () {
+    let lost = false
+    const listeners = new Set<() => void>()
+    const lose = (): void => {
+      lost = true
+      for (const listener of listeners) listener()
+    }
+    const session = yield* connect({ url, name: "tideline relay lease", onClose: lose })
+    const run = <A>(query: () => Promise<A>): Effect.Effect<A, RelayStopped> => Effect.tryPromise({ try: query, catch: postgresStopped })
+    yield* run(() => session`select set_config('idle_session_timeout', ${`${LEASE_SILENCE_MS}ms`}, false)`)
+    const tryLock = Effect.map(
+      run(() => session<Array<{ got: boolean }>>`select pg_try_advisory_lock(tide.lease_key()) as got`),
+      (rows) => rows[0]!.got && !lost,
+    )
+    if (!(yield* tryLock)) {
+      yield* waiting
+      while (!(yield* tryLock)) yield* Effect.sleep(LEASE_TRY_MS)
+    }
+    yield* Effect.acquireRelease(
+      Effect.sync(() => setInterval(() => void session`select 1`.catch(lose), LEASE_TOUCH_MS)),
+      (timer) => Effect.sync(() => clearInterval(timer)),
+    )
+    return { session, lost: () => lost, onLost: (listener) => listeners.add(listener) }
+  })

@@ -1,0 +1,26 @@
+/** What the relay counts. */
+import { counter, gauge, gaugeOf, histogram, hopLag, lagSeconds, nowMs } from "#observe/metrics.ts"
+import type { Batch } from "./pack.ts"
+import type { Wakefulness } from "./wake.ts"
+
+const lag = hopLag("published")
+const rows = counter("tideline_relay_rows_total", "Outbox rows published")
+const batches = counter("tideline_relay_batches_total", "Batches published")
+const size = histogram("tideline_relay_batch_rows", "Rows in a batch", [1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000])
+export const looks = counter("tideline_relay_looks_total", "Looks at the outbox")
+export const stops = counter("tideline_relay_stops_total", "Times that publishing stopped for a reason")
+export const active = gauge("tideline_relay_active", "1 while this relay has the lease and publishes")
+export const epochNumber = gauge("tideline_relay_epoch", "The number of the epoch in force")
+export const ackedSeq = gauge("tideline_relay_acked_sequence", "The highest stream sequence acknowledged")
+
+export const asleepIs = (state: () => Wakefulness): void =>
+  gaugeOf("tideline_relay_asleep", "1 while the relay waits for a notification alone", () => (state() === "asleep" ? 1 : 0))
+
+/** A batch was acknowledged. A backlog's lag is its age. */
+export const published = (batch: Batch): void => {
+  const now = nowMs()
+  for (const { row } of batch) lag.observe(lagSeconds(row.at, now))
+  rows.add(batch.length)
+  batches.add()
+  size.observe(batch.length)
+}

@@ -1,0 +1,34 @@
+/** What the relay says about itself: to /readyz now, to the log whenever it changes. */
+import { Effect } from "effect"
+import type { RelayStopped } from "./errors.ts"
+
+export interface Status {
+  /** Why nothing is published now; empty where something is, or would be, by this relay or by the one that has the lease. */
+  readonly reasons: () => ReadonlyArray<string>
+  readonly working: (what: string) => Promise<void>
+  readonly stopped: (why: RelayStopped) => Promise<void>
+  readonly waiting: (what: string, hint: string) => Effect.Effect<void>
+  readonly standingBy: Effect.Effect<void>
+}
+
+/** Logs with the context of whoever makes it. The same reason again is not logged again. */
+export const makeStatus: Effect.Effect<Status> = Effect.gen(function* () {
+  const context = yield* Effect.context<never>()
+  let reasons: ReadonlyArray<string> = ["starting"]
+  const become = (now: ReadonlyArray<string>, log: Effect.Effect<void>): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const same = now.length === reasons.length && now.every((reason, i) => reason === reasons[i])
+      reasons = now
+      return same && now.length > 0 ? Effect.void : log
+    })
+  const waiting = (what: string, hint: string): Effect.Effect<void> =>
+    become([what], Effect.logWarning(what).pipe(Effect.annotateLogs({ hint })))
+  const run = Effect.runPromiseWith(context)
+  return {
+    reasons: () => reasons,
+    working: (what) => run(become([], Effect.log(`publishing, ${what}`))),
+    stopped: (why) => run(waiting(why.message, why.hint)),
+    waiting,
+    standingBy: become([], Effect.log("another relay has the lease: standing by")),
+  }
+})

@@ -1,0 +1,67 @@
+/**
+ * When to look at the outbox. Three states:
+ *
+ * - **awake**: changes come faster than they are looked for. The relay holds the wake lock, so writers do not notify it (notifying costs
+ *   each commit a database-wide lock), and looks on its own.
+ * - **drowsy**: it has let go of the lock. Writers that begin from now on notify; those that began before may have found the lock taken,
+ *   so it keeps looking until every transaction below the snapshot's xmax, noted after letting go, has ended.
+ * - **asleep**: a notification comes for every change. One look in half a minute stands against a lost one.
+ *
+ * A notification is only a hint: looking alone would be right, and slow.
+ */
+import type { Sql } from "#db/postgres.ts"
+import { RELAY_ASLEEP_MS, RELAY_AWAKE_MS, RELAY_BUSY_LOOKS, RELAY_DROWSY_MS, RELAY_LOOK_MS } from "#protocol/limits.ts"
+import type { Bell } from "./bell.ts"
+import { parseSnapshot } from "./snapshot.ts"
+
+export type Wakefulness = "awake" | "drowsy" | "asleep"
+
+export interface Waker {
+  readonly state: () => Wakefulness
+  /** Resolves when it is time to look again. `found`: the last look found something; `window`: the snapshot it saw. */
+  readonly next: (found: boolean, window: string) => Promise<void>
+}
+
+/** `session` holds the lock, and loses it when it ends; writers' notifications ring the bell. */
+export const waker = (session: Sql, bell: Bell): Waker => {
+  let state: Wakefulness = "drowsy"
+  /** Transactions below may not know that the relay does not hold the lock. Null until it was noted. */
+  let old: bigint | null = null
+  let busy = 0
+  let pause = 1
+  let idle = 0
+
+  const letGo = async (): Promise<void> => {
+    await session`select pg_advisory_unlock(tide.wake_key())`
+    state = "drowsy"
+    old = null
+    pause = 1
+  }
+
+  return {
+    state: () => state,
+    next: async (found, window) => {
+      busy = found ? busy + 1 : 0
+      if (found) {
+        pause = 1
+        idle = 0
+        if (state !== "awake" && busy >= RELAY_BUSY_LOOKS) {
+          await session`select pg_advisory_lock(tide.wake_key())`
+          state = "awake"
+        }
+        return
+      }
+      if (state === "awake" && idle >= RELAY_AWAKE_MS) return letGo()
+      if (state === "drowsy") {
+        if (old === null) {
+          const [now] = await session<Array<{ xmax: string }>>`select pg_snapshot_xmax(pg_current_snapshot())::text as xmax`
+          old = BigInt(now!.xmax)
+        } else if (parseSnapshot(window)!.xmin >= old) state = "asleep"
+      }
+      const wait = state === "asleep" ? RELAY_ASLEEP_MS : state === "awake" ? RELAY_LOOK_MS : pause
+      if (state === "drowsy") pause = Math.min(pause * 2, RELAY_DROWSY_MS)
+      idle += wait
+      await bell.wait(wait)
+    },
+  }
+}

@@ -1,0 +1,192 @@
+/**
+ * Hop 2, the loop: rows of `tide.outbox` (db/migrations) become messages of CHANGES (nats/streams.ts). Every committed row exactly once,
+ * transactions whole, in commit order for each entity.
+ *
+ * Who knows what. The outbox has the rows; the stream has how far they are in it (the cursor on its last message); this process has
+ * nothing that it could not read again. So whatever fails, the answer is the same: stop, read where the stream ends, go on from there.
+ * - The process dies: the next one reads the end.
+ * - A publish has no answer: it may have landed or not; the end tells.
+ * - The server lost acknowledged messages: the cursor went back with them, an epoch is opened, the outbox fills the stream again.
+ * - Another relay wrote: the fence refuses; the lease is let go and tried for again.
+ * - Postgres goes: so do the lease and the wake lock; writers find the lock free and notify whoever comes.
+ */
+import { randomBytes } from "node:crypto"
+import type { Nats } from "#nats/connection.ts"
+import type { Sql } from "#db/postgres.ts"
+import { MESSAGE_BYTES, PARTITIONS_MS, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
+import type { Bell } from "./bell.ts"
+import type { RelayCursor } from "./cursor.ts"
+import { advance, windowDone } from "./cursor.ts"
+import { decideEpoch, epochMessage } from "./epoch.ts"
+import type { Remembered } from "./epoch.ts"
+import { natsStopped, postgresStopped, RelayStopped } from "./errors.ts"
+import type { Lease } from "./lease.ts"
+import { note, recall } from "./memory.ts"
+import * as metrics from "./metrics.ts"
+import type { Batch } from "./pack.ts"
+import { packer } from "./pack.ts"
+import type { Publisher } from "./publish.ts"
+import { publisher } from "./publish.ts"
+import type { Status } from "./status.ts"
+import { readStreamEnd } from "./stream-end.ts"
+import { waker } from "./wake.ts"
+import { lookAfter, planForWindows, streamWindow } from "./window.ts"
+
+export interface Work {
+  readonly nats: Nats
+  readonly lease: Lease
+  /** For reading the outbox. */
+  readonly sql: Sql
+  /** Rung by notifications, and by whatever else the loop must not sleep through. */
+  readonly bell: Bell
+  readonly status: Status
+  readonly stopped: () => boolean
+}
+
+/** Works until it is stopped. Rejects with `RelayStopped` where the lease must be let go: Postgres is away, or another relay is active. */
+export const work = async (on: Work): Promise<void> => {
+  const { nats, lease, sql, status, stopped } = on
+  /** What this process was acknowledged, of the epoch in force. */
+  let known: Remembered | null = null
+  let noted = 0
+  const noteKnown = async (): Promise<void> => {
+    if (known === null || known.ackedSeq === noted || lease.lost()) return
+    const now = known
+    await note(lease.session, now)
+    noted = now.ackedSeq
+  }
+  const noting = setInterval(() => void noteKnown().catch(() => {}), RELAY_NOTE_MS)
+  const partitions = setInterval(() => void lease.session`select tide.make_partitions()`.catch(() => {}), PARTITIONS_MS)
+  let moved = false
+  const stopListening = nats.onStatus(() => {
+    moved = true
+    on.bell.ring()
+  })
+  lease.onLost(on.bell.ring)
+  await planForWindows(sql).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
+  const wake = waker(lease.session, on.bell)
+  metrics.asleepIs(wake.state)
+
+  /** Reads where the stream ends, opens an epoch if need be, and publishes from there on. Returns only when stopped. */
+  const fromTheEnd = async (): Promise<void> => {
+    if (!nats.connected()) throw natsStopped(new Error("there is no connection"))
+    moved = false
+    const end = await readStreamEnd(nats)
+    const { remembered, now } = await recall(lease.session).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
+    const acked = known === null || known.epoch !== remembered?.epoch ? 0 : known.ackedSeq
+    const decision = decideEpoch(end, remembered, acked, now, new Date().toISOString(), randomBytes(4).toString("hex"))
+    const out = publisher(nats, end.last)
+    const { cursor } = decision
+    let last = end.last
+    if (decision.type === "open") {
+      await out.put([epochMessage(decision.epoch)], cursor, () => {})
+      await out.settle()
+      last++
+    }
+    known = { epoch: cursor.epoch, streamCreated: end.created, ackedSeq: last }
+    await note(lease.session, known).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
+    noted = last
+    metrics.epochNumber.set(Number.parseInt(cursor.epoch, 10))
+    metrics.ackedSeq.set(last)
+    await status.working(decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`)
+    await publishOn(cursor, out)
+  }
+
+  const put = (out: Publisher, batch: Batch, cursor: RelayCursor): Promise<void> => {
+    if (lease.lost()) return Promise.reject(postgresStopped(new Error("the session with the lease has ended")))
+    const large = batch.find((message) => message.bytes > LARGEST)
+    if (large !== undefined) return Promise.reject(tooLarge(large.row.entity, large.row.id, large.bytes))
+    return out.put(batch, cursor, (seq) => {
+      known = { ...known!, ackedSeq: seq }
+      metrics.ackedSeq.set(seq)
+      metrics.published(batch)
+    })
+  }
+
+  /** Publishes what is left of the cursor's window as it is read. */
+  const publishStream = async (from: RelayCursor & { readonly window: string }, out: Publisher): Promise<void> => {
+    const ready: Array<Batch> = []
+    let pack: ReturnType<typeof packer> | null = null
+    const give = async (): Promise<void> => {
+      for (const batch of ready.splice(0)) {
+        const { tx, id } = batch.at(-1)!.row
+        await put(out, batch, advance(from, from.window, tx, id))
+      }
+      if (stopped()) throw new Stop()
+    }
+    await streamWindow(sql, from, async (rows, published) => {
+      pack ??= packer((batch) => ready.push(batch), published)
+      for (const row of rows) pack.add(row)
+      await give()
+    })
+    ;(pack as ReturnType<typeof packer> | null)?.end()
+    await give()
+  }
+
+  const publishOn = async (start: RelayCursor, out: Publisher): Promise<void> => {
+    let cursor = start
+    while (!stopped()) {
+      if (cursor.window !== null) {
+        await publishStream({ ...cursor, window: cursor.window }, out)
+        cursor = windowDone(cursor, cursor.window)
+      }
+      metrics.looks.add()
+      const { window, rows } = await lookAfter(sql, cursor.last)
+      const found = rows === null || rows.length > 0
+      if (rows === null) {
+        cursor = advance(cursor, window, 0, 0)
+        continue
+      }
+      if (found) {
+        const ready: Array<Batch> = []
+        const pack = packer((batch) => ready.push(batch))
+        for (const row of rows) pack.add(row)
+        pack.end()
+        for (const [i, batch] of ready.entries()) {
+          const { tx, id } = batch.at(-1)!.row
+          await put(out, batch, i === ready.length - 1 ? windowDone(cursor, window) : advance(cursor, window, tx, id))
+        }
+      } else await out.settle()
+      cursor = windowDone(cursor, window)
+      await wake.next(found, window)
+      if (moved) throw natsStopped(new Error("the connection was lost"))
+      if (lease.lost()) throw postgresStopped(new Error("the session with the lease has ended"))
+    }
+    await out.settle()
+  }
+
+  try {
+    while (!stopped()) {
+      try {
+        metrics.active.set(1)
+        await fromTheEnd()
+      } catch (cause) {
+        if (cause instanceof Stop) break
+        const reason = postgresStopped(cause)
+        metrics.stops.add()
+        if (reason.reason === "postgres" || reason.reason === "fenced" || lease.lost()) throw reason
+        await status.stopped(reason)
+        if (!stopped()) await on.bell.wait(nats.connected() && reason.reason === "nats" ? 50 : RELAY_RETRY_MS)
+      }
+    }
+    await noteKnown().catch(() => {})
+  } finally {
+    metrics.active.set(0)
+    clearInterval(noting)
+    clearInterval(partitions)
+    stopListening()
+  }
+}
+
+/** Asked to stop in the middle of a window; what is published is published. */
+class Stop extends Error {}
+
+/** Bytes of a row's message, with room for what a batch adds to its headers. */
+const LARGEST = MESSAGE_BYTES - 4_096
+
+const tooLarge = (entity: string, id: number, bytes: number): RelayStopped =>
+  new RelayStopped({
+    reason: "refused",
+    message: `the change of ${entity} in outbox row ${id} makes a message of ${bytes} bytes, at most ${LARGEST} are possible`,
+    hint: "nothing after it is published, for order is kept: make the row smaller is no way back, so raise MESSAGE_BYTES and max_payload",
+  })
