@@ -1,7 +1,8 @@
 /** `tail`: the events of CHANGES as they come, or from a place in the past. */
+import { DeliverPolicy, jetstream } from "@nats-io/jetstream"
 import { Clock, Deferred, Effect } from "effect"
 import type { Nats } from "#nats/connection.ts"
-import type { FollowEvent, LogMessage } from "#nats/log.ts"
+import type { FollowEvent, Head, LogMessage } from "#nats/log.ts"
 import { LogError } from "#nats/log.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
 import { CHANGES } from "#nats/streams.ts"
@@ -41,7 +42,7 @@ export const tail = command({
       const nats = yield* openNats
       const log = jetStreamLog(nats)
       const head = yield* logged(() => log.head())
-      const from = typeof start === "number" ? start : start === null ? head.last + 1 : yield* firstSince(nats, start, head.last)
+      const from = typeof start === "number" ? start : start === null ? head.last + 1 : yield* firstSince(nats, start, head)
       const end = options["no-follow"] ? head.last : Number.POSITIVE_INFINITY
       if (from > end) return EXIT.ok
 
@@ -88,12 +89,17 @@ const startOf = (options: { readonly "from-seq": string | undefined; readonly si
     return yield* requireInstant("since", options.since, yield* Clock.currentTimeMillis, -1)
   })
 
-/** The first sequence stored at or after this time. */
-const firstSince = (nats: Nats, since: Date, last: number): Effect.Effect<number, CommandFailed> =>
-  askNats(async () => {
-    for await (const stored of await nats.jetstream.direct.getBatch(CHANGES, { start_time: since, batch: 1 })) return stored.seq
-    return last + 1
-  })
+/** The first sequence stored at or after this time. The server finds it for a consumer; one message of it says which. */
+const firstSince = (nats: Nats, since: Date, head: Head): Effect.Effect<number, CommandFailed> =>
+  head.lastAt === null || head.lastAt < since.getTime()
+    ? Effect.succeed(head.last + 1)
+    : askNats(async () => {
+        const consumer = await jetstream(nats.connection).consumers.get(CHANGES, { deliver_policy: DeliverPolicy.StartTime, opt_start_time: since.toISOString() })
+        return (await consumer.next({ expires: FIRST_MS }))?.seq ?? head.last + 1
+      })
+
+/** Milliseconds the server may take to find a place by its time. */
+const FIRST_MS = 10_000
 
 /** An answer of the log, or its refusal as ours. */
 const logged = <A>(run: () => Promise<A>): Effect.Effect<A, CommandFailed> =>
