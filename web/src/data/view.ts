@@ -41,6 +41,7 @@ export const createViews = (replica: Replica, now: () => number = Date.now): Vie
   /** The key an edit is filed under, to find it when it is gone. */
   const keyOfEdit = new Map<string, string>()
   const versions = new Map<string, number>()
+  let filling = true
   let status: StatusKind = replica.status$.value.kind
 
   const view = (entity: string): OwnView => {
@@ -89,7 +90,9 @@ export const createViews = (replica: Replica, now: () => number = Date.now): Vie
     if (stored === undefined) versions.delete(key)
     else versions.set(key, stored.version)
     if (row === null) return null
-    const byOther = status === "live" && stored !== undefined && stored.version !== known && stored.by !== replica.user
+    // State of something newly granted comes while live too, but it is older than the position.
+    const isNews = status === "live" && !filling && stored !== undefined && stored.version !== known && stored.version > replica.position()
+    const byOther = isNews && stored.by !== replica.user
     return {
       id,
       scope: last?.op === "create" || stored === undefined ? (last?.scope ?? stored?.scope ?? null) : stored.scope,
@@ -143,6 +146,7 @@ export const createViews = (replica: Replica, now: () => number = Date.now): Vie
 
   for (const id of store.edits.keys()) fileEdit(id)
   touch(new Set([...store.docs.keys(), ...editsOf.keys()]))
+  filling = false
   const stopStore = store.listen(onChange)
   const statusSubscription = replica.status$.subscribe((next) => {
     if (next.kind === status) return

@@ -1,9 +1,10 @@
 /**
- * Who is signed in, in this tab. Signing in opens that person's own database; two people on one browser never mix. The token stays in
- * localStorage so that a reload, offline too, goes on where it was.
+ * Who is signed in, in this tab. Signing in opens that person's own database; two people on one browser never mix. The token is kept so
+ * that a reload, offline too, goes on where it was: the tab's own person first, and in a new tab whoever signed in last.
  */
 import { defineStore } from "pinia"
 import { ref } from "vue"
+import type { Current } from "../data/replica.ts"
 import { current } from "../data/replica.ts"
 import { createViews } from "../data/view.ts"
 import { ALWAYS } from "../data/entities.ts"
@@ -18,7 +19,7 @@ interface Kept {
 
 const kept = (): Kept | null => {
   try {
-    const found = JSON.parse(localStorage.getItem(KEY) ?? "null") as Partial<Kept> | null
+    const found = JSON.parse(sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY) ?? "null") as Partial<Kept> | null
     return typeof found?.user === "string" && typeof found.token === "string" ? { user: found.user, token: found.token } : null
   } catch {
     return null
@@ -46,41 +47,60 @@ export const useSession = defineStore("session", () => {
   const user = ref<string | null>(null)
   const token = ref<string | null>(null)
 
+  /** One opening or closing after the other: a database is opened once. */
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = last.then(work)
+    last = done.catch(() => {})
+    return done
+  }
+
   const open = async (who: Kept): Promise<void> => {
-    await leave()
-    user.value = who.user
-    token.value = who.token
+    const was = current.value
+    show(who, null)
+    await was?.replica.close()
     const replica = await openTab({
       user: who.user,
       token: who.token,
       subscriptions: ALWAYS.map((entityCode) => ({ entityCode })),
+      onForgotten: () => {
+        if (user.value !== who.user) return
+        unkeep()
+        show(null, null)
+      },
       renew: async () => {
         const fresh = await demoToken(who.user)
-        keep({ user: who.user, token: fresh })
+        if (user.value === who.user) keep({ user: who.user, token: fresh })
         return fresh
       },
     })
-    if (user.value !== who.user) return replica.close()
-    current.value = { replica, views: createViews(replica) }
+    show(who, { replica, views: createViews(replica) })
+  }
+
+  const show = (who: Kept | null, now: Current | null): void => {
+    current.value?.views.close()
+    current.value = now
+    user.value = who?.user ?? null
+    token.value = who?.token ?? null
   }
 
   const keep = (who: Kept): void => {
     if (user.value === who.user) token.value = who.token
-    localStorage.setItem(KEY, JSON.stringify(who))
+    for (const storage of [sessionStorage, localStorage]) storage.setItem(KEY, JSON.stringify(who))
   }
 
-  const leave = async (): Promise<void> => {
-    const was = current.value
-    current.value = null
-    was?.views.close()
-    await was?.replica.close()
+  /** Another tab may keep another person. */
+  const unkeep = (): void => {
+    for (const storage of [sessionStorage, localStorage]) {
+      if ((JSON.parse(storage.getItem(KEY) ?? "null") as Partial<Kept> | null)?.user === user.value) storage.removeItem(KEY)
+    }
   }
 
   /** Goes on as whoever was signed in when the page was last here. Resolves once their data can be read; false: nobody was. */
   const restore = async (): Promise<boolean> => {
     const who = kept()
     if (who === null) return false
-    await open(who)
+    await inTurn(() => open(who))
     return true
   }
 
@@ -88,20 +108,20 @@ export const useSession = defineStore("session", () => {
   const signIn = async (who: string): Promise<void> => {
     const fresh = await demoToken(who)
     keep({ user: who, token: fresh })
-    if (current.value?.replica.user === who) return current.value.replica.setToken(fresh)
-    await open({ user: who, token: fresh })
+    await inTurn(async () => {
+      if (current.value?.replica.user === who) current.value.replica.setToken(fresh)
+      else await open({ user: who, token: fresh })
+    })
   }
 
   /** Takes this person's data, unsent edits and drafts off the device. */
-  const signOut = async (): Promise<void> => {
-    const was = current.value
-    localStorage.removeItem(KEY)
-    user.value = null
-    token.value = null
-    current.value = null
-    was?.views.close()
-    await was?.replica.forget()
-  }
+  const signOut = (): Promise<void> =>
+    inTurn(async () => {
+      const was = current.value
+      unkeep()
+      show(null, null)
+      await was?.replica.forget()
+    })
 
   return { user, token, restore, signIn, signOut }
 })

@@ -251,7 +251,11 @@ const receive: Cell<"frame"> = (session, { frame }) => {
     case "PONG":
       return [session, [heard, { do: "pong" }]]
     case "ERROR": {
-      const { retryAfter } = frame.payload
+      const { code, message, hint, retryAfter } = frame.payload
+      // What was asked for cannot be, and would not be the next time either.
+      if (session.phase === "catching-up" && (code === "not_found" || code === "too_large")) {
+        return [{ ...session, phase: "refused", reason: `${message}: ${hint}` }, [{ do: "close" }]]
+      }
       if (retryAfter === undefined) return [session, [heard]]
       // Before LIVE it may be the subscription that failed, and nobody but us will ask again.
       return session.phase === "live"

@@ -40,8 +40,8 @@ export interface RxStoreOptions {
   readonly shared: boolean
 }
 
-/** Database names may not hold everything that a user id may. */
-const safeName = (name: string): string => `tideline-${encodeURIComponent(name).replaceAll("%", "_").toLowerCase()}-${name.length}`
+/** The database's name: RxDB and the disk may not take everything that a user id may hold. */
+export const databaseName = (name: string): string => `tideline-${encodeURIComponent(name).replaceAll("%", "_").toLowerCase()}-${name.length}`
 
 /** Names of schemas are hashed: equal or not is all that matters of it. (RxDB's own needs a secure context.) */
 const fnv: HashFunction = async (input) => {
@@ -53,7 +53,14 @@ const fnv: HashFunction = async (input) => {
 
 /** Opens it, and reads all of it into memory. Fails where the device allows no storage. */
 export const openRxStore = async ({ name, storage, shared }: RxStoreOptions): Promise<Store> => {
-  const database = await createRxDatabase({ name: safeName(name), storage, multiInstance: shared, eventReduce: false, hashFunction: fnv })
+  const database = await createRxDatabase({
+    name: databaseName(name),
+    storage,
+    multiInstance: shared,
+    closeDuplicates: true,
+    eventReduce: false,
+    hashFunction: fnv,
+  })
   const collections = await database.addCollections({ documents: { schema: documents }, local: { schema: local } })
   const listeners = new Set<(change: StoreChange) => void>()
   const tell = (change: Partial<StoreChange>): void => {

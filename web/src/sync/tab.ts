@@ -16,7 +16,9 @@ import type { Replica, Wanted } from "./replica.ts"
 import { openWebSocket } from "./socket.ts"
 import type { OpenSocket } from "./socket.ts"
 import type { Status } from "./status.ts"
-import { openRxStore } from "./store-rxdb.ts"
+import type { Store } from "./store.ts"
+import { createMemoryStore } from "./store-memory.ts"
+import { databaseName, openRxStore } from "./store-rxdb.ts"
 import { createWants } from "./wants.ts"
 
 export interface TabOptions {
@@ -48,10 +50,19 @@ const ABSENT_MS = 3 * BEAT_MS
 
 const ownServer = (): string => `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`
 
-/** Opens, or joins, the person's replica. Resolves once its data can be read. Fails where the browser allows no storage. */
+/** The person's database; where the browser allows none (private windows of some), memory, which this tab has for itself. */
+const openStore = async (user: string): Promise<{ readonly store: Store; readonly shared: boolean }> => {
+  try {
+    return { store: await openRxStore({ name: user, storage: getRxStorageDexie(), shared: true }), shared: true }
+  } catch {
+    return { store: createMemoryStore(), shared: false }
+  }
+}
+
+/** Opens, or joins, the person's replica. Resolves once its data can be read. */
 export const openTab = async (options: TabOptions): Promise<Replica> => {
   const { user, subscriptions, url = ownServer(), openSocket = openWebSocket, renew } = options
-  const store = await openRxStore({ name: user, storage: getRxStorageDexie(), shared: true })
+  const { store, shared } = await openStore(user)
   const channel = new BroadcastChannel(`tideline:${user}`)
   const status$ = new BehaviorSubject<Status>({ kind: "connecting" })
   const tab = crypto.getRandomValues(new Uint32Array(2)).join("-")
@@ -138,7 +149,7 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
   const following = status$.subscribe(sayStatus)
   const leadership = runForLeader({
     name: `tideline:${user}`,
-    locks: navigator.locks as LockManager | undefined,
+    locks: shared ? (navigator.locks as LockManager | undefined) : undefined,
     onLead: () => void lead(),
     onLose: () => void unlead(),
   })
@@ -196,6 +207,13 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
       say({ type: "forgotten" })
       await end()
       await store.destroy()
+      await erase(user)
     },
   }
+}
+
+/** RxDB empties its databases; that they were there, under this person's name, is also nobody's business. A tab that is slow to close its own holds this up. */
+const erase = async (user: string): Promise<void> => {
+  const databases = await indexedDB.databases().catch(() => [])
+  for (const { name } of databases) if (name?.startsWith(`rxdb-dexie-${databaseName(user)}--`)) indexedDB.deleteDatabase(name)
 }
