@@ -174,6 +174,8 @@ export const COMMANDS_AT_ONCE = 16
 export const COMMANDS_WAITING = 2_000
 /** Milliseconds a command waits for a row that somebody keeps locked. */
 export const COMMAND_LOCK_MS = 3_000
+/** Milliseconds in which a command is answered, its wait behind others and for locks included. */
+export const COMMAND_ANSWER_MS = 4_500
 /** Tries of a command that Postgres gave up for another transaction's sake (deadlock, serialisation). */
 export const COMMAND_TRIES = 5
 /** Milliseconds between deletions of grants that have expired: how late the log may learn of an expiry. */
@@ -208,4 +210,4 @@ if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a 
 if (LEASE_SILENCE_MS <= 2 * LEASE_TOUCH_MS) throw new Error("limits: one late sign of life must not cost the lease")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
 if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
-if (COMMAND_LOCK_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: a command must be answered before its asker gives up")
+if (COMMAND_ANSWER_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: a command must be answered before its asker gives up")

@@ -4,7 +4,7 @@ import type { Sql } from "#db/postgres.ts"
 import type { Nats } from "#nats/connection.ts"
 import { serve } from "#nats/serve.ts"
 import { counter } from "#observe/metrics.ts"
-import { COMMANDS_AT_ONCE, COMMANDS_WAITING } from "#protocol/limits.ts"
+import { COMMANDS_AT_ONCE, COMMANDS_WAITING, COMMAND_ANSWER_MS } from "#protocol/limits.ts"
 import type { MutationResult } from "#protocol/mutation.ts"
 import { MUTATION_STATUSES } from "#protocol/mutation.ts"
 import { CommandRequest, QUEUE, RequestError } from "#protocol/request.ts"
@@ -12,6 +12,14 @@ import { ALL_COMMANDS, parseSubject } from "#protocol/subject.ts"
 import type { Command } from "./apply.ts"
 import { applyCommand } from "./apply.ts"
 import { makeLanes } from "./lanes.ts"
+
+/** Whoever asked would have given up before the answer came. */
+const waitedTooLong = new RequestError({
+  code: "unavailable",
+  message: "too many commands before this one",
+  hint: "ask again: a mutation is applied once, however often it is sent",
+  retryAfter: 1,
+})
 
 /** Answers for as long as the scope lives. */
 export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.Scope> => {
@@ -32,7 +40,11 @@ export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.S
       if (address === null || address.entity !== entityCode || address.id !== entityId) {
         throw new RequestError({ code: "malformed", message: "the mutation is not of the entity it was sent to", hint: "send it to cmd.<scope>.<entity>.<id> of its own entity" })
       }
-      const result = await lanes.run(`${entityCode}\0${entityId}`, () => applyCommand(sql, command, () => retries.add()))
+      const deadline = performance.now() + COMMAND_ANSWER_MS
+      const result = await lanes.run(`${entityCode}\0${entityId}`, () => {
+        if (performance.now() >= deadline) throw waitedTooLong
+        return applyCommand(sql, command, { deadline, tried: () => retries.add() })
+      })
       statuses[result.status]?.add()
       return result
     },

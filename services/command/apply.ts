@@ -15,14 +15,21 @@ import { RequestError } from "#protocol/request.ts"
 
 export type Command = typeof CommandRequest.Type
 
-/** Rejects with a `RequestError` `unavailable` where Postgres is away or busy with the row; `tried` hears of each try that another transaction spoilt. */
-export const applyCommand = async (sql: Sql, command: Command, tried: () => void): Promise<MutationResult> => {
+export interface Applying {
+  /** On the clock of `performance.now()`: when whoever asked gives up. */
+  readonly deadline: number
+  /** Hears of each try that another transaction spoilt. */
+  readonly tried: () => void
+}
+
+/** Rejects with a `RequestError` `unavailable` where Postgres is away or busy with the row. */
+export const applyCommand = async (sql: Sql, command: Command, { deadline, tried }: Applying): Promise<MutationResult> => {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await mutate(sql, command)
+      return await mutate(sql, command, Math.min(COMMAND_LOCK_MS, deadline - performance.now()))
     } catch (error) {
       const code = sqlState(error)
-      if (SPOILT.has(code) && attempt < COMMAND_TRIES) {
+      if (SPOILT.has(code) && attempt < COMMAND_TRIES && performance.now() < deadline) {
         tried()
         await sleep(Math.random() * 10 * 2 ** attempt)
         continue
@@ -33,7 +40,7 @@ export const applyCommand = async (sql: Sql, command: Command, tried: () => void
   }
 }
 
-const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, userAgent, ip, trace }: Command): Promise<MutationResult> => {
+const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, userAgent, ip, trace }: Command, lockMs: number): Promise<MutationResult> => {
   // The settings are evaluated before the call, for it reads from them, and are local to the statement's transaction.
   const rows = await sql<Array<{ readonly result: unknown }>>`
     with settings as materialized (
@@ -43,7 +50,7 @@ const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, u
           || set_config('tide.user_agent', ${userAgent ?? ""}, true)
           || set_config('tide.ip', ${ip ?? ""}, true)
           || set_config('tide.traceparent', ${trace ?? ""}, true)
-          || set_config('lock_timeout', ${String(COMMAND_LOCK_MS)}, true) as done
+          || set_config('lock_timeout', ${String(Math.max(1, Math.ceil(lockMs)))}, true) as done
     )
     select tide.mutate(${JSON.stringify(mutation)}::text::jsonb, ${user}) as result from settings where done is not null`
   return decode(rows[0]?.result)

@@ -5,7 +5,7 @@
 
 export interface Lanes {
   /** Runs `work` when those before it under the same key are done and there is room. Settles as `work` does. */
-  readonly run: <A>(key: string, work: () => Promise<A>) => Promise<A>
+  readonly run: <A>(key: string, work: () => A | Promise<A>) => Promise<A>
 }
 
 /** `atOnce`: how many may run side by side. */
