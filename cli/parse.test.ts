@@ -53,7 +53,7 @@ describe("help", () => {
       for (const name of Object.keys(command.options)) expect(text).toContain(`--${name}`)
       for (const { name } of command.args) expect(text).toContain(`<${name}>`)
       expect(text).toMatch(/Exit codes: 0 done, 1 .+, 2 the command line is wrong\./)
-      for (const example of command.examples) expect(refusal(example.replaceAll("'", "")), example).toBe("")
+      expect(command.examples.map(refusal).filter((words) => words !== "")).toEqual([])
     }
   })
 })
