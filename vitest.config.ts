@@ -1,6 +1,6 @@
 /**
  * The suffix says what a test needs: `.test.ts` nothing, `.live.test.ts` a Postgres or a nats-server, `.e2e.test.ts` the whole stack
- * and a browser, `.browser.test.ts` a page of its own.
+ * and a browser, `.browser.test.ts` a page of its own. One kind runs after the other: a machine of two cores is busy with each.
  */
 import { playwright } from "@vitest/browser-playwright"
 import vue from "@vitejs/plugin-vue"
@@ -18,6 +18,7 @@ export default defineConfig({
           name: "unit",
           include: ["**/*.test.ts"],
           exclude: [...never, "**/*.{live,e2e,browser}.test.ts"],
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -28,6 +29,7 @@ export default defineConfig({
           pool: "forks",
           // Each file starts servers of its own: more at once would only wait for each other.
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
@@ -39,6 +41,7 @@ export default defineConfig({
           exclude: never,
           pool: "forks",
           fileParallelism: false,
+          sequence: { groupOrder: 3 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },
@@ -49,6 +52,7 @@ export default defineConfig({
           name: "browser",
           include: ["web/**/*.browser.test.ts"],
           exclude: never,
+          sequence: { groupOrder: 2 },
           testTimeout: 30_000,
           browser: {
             enabled: true,

@@ -55,15 +55,9 @@ const begin = async (dataDir: string): Promise<Started> => {
   let said = ""
   for (const stream of [child.stdout!, child.stderr!]) stream.on("data", (chunk: Buffer) => (said += chunk.toString()))
   const ready = new RegExp(`^ready http://127\\.0\\.0\\.1:${webPort}$`, "m")
-  await until(
-    () => {
-      if (child.exitCode !== null) throw new Error(`npm start ended:\n${said}`)
-      return ready.test(said)
-    },
-    { what: "npm start is ready", deadline: READY_MS },
-  ).catch((error: unknown) => {
-    throw new Error(`npm start said:\n${said}`, { cause: error })
-  })
+  const over = new Promise<never>((_resolve, reject) => child.once("close", () => reject(new Error(`npm start ended:\n${said}`))))
+  await Promise.race([over, until(() => ready.test(said), { what: "npm start is ready", deadline: READY_MS })])
+  over.catch(() => undefined)
   return { child, dataDir, webPort, said: () => said, run: () => JSON.parse(readFileSync(join(dataDir, "run.json"), "utf8")) as RunFile }
 }
 

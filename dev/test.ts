@@ -4,6 +4,7 @@
  */
 import { Effect, Schema } from "effect"
 import { spawn } from "node:child_process"
+import type { ChildProcess } from "node:child_process"
 import { mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
@@ -21,15 +22,17 @@ const CHECKS: ReadonlyArray<readonly [title: string, script: string, ...args: Re
   ["types of the web app (vue-tsc)", join(modules, "vue-tsc", "bin", "vue-tsc.js"), "-p", "web", "--noEmit"],
 ]
 
+let current: ChildProcess | null = null
+
 /** Runs a Node program to its end. `show`: its output goes to the screen as it comes. */
 const run = (args: ReadonlyArray<string>, show: boolean): Effect.Effect<{ readonly code: number; readonly output: string }> =>
   Effect.callback((resume) => {
     const child = spawn(process.execPath, [...args], { cwd: ROOT, stdio: ["ignore", show ? "inherit" : "pipe", show ? "inherit" : "pipe"] })
+    current = child
     let output = ""
     for (const stream of [child.stdout, child.stderr]) stream?.on("data", (chunk: Buffer) => (output += chunk.toString()))
     child.once("error", (error) => resume(Effect.succeed({ code: 1, output: error.message })))
     child.once("close", (code) => resume(Effect.succeed({ code: code ?? 1, output })))
-    return Effect.sync(() => void child.kill())
   })
 
 const check = ([title, ...command]: (typeof CHECKS)[number]): Effect.Effect<boolean> =>
@@ -60,8 +63,9 @@ const program = Effect.gen(function* () {
   return failed === 0 && counted.passed > 0 ? 0 : 1
 })
 
-// A Ctrl-C reaches the programs under way by itself, and they end the run; a SIGTERM is for them as well.
+// A Ctrl-C reaches the program under way by itself, and the run ends with it; what is sent to us alone we pass on.
 process.on("SIGINT", () => undefined)
-process.once("disconnect", () => process.exit(1))
+const stop = (): void => void current?.kill("SIGTERM")
+process.on("SIGTERM", stop).once("disconnect", stop)
 process.exitCode = await Effect.runPromise(program)
-process.disconnect?.()
+if (process.connected) process.disconnect()
