@@ -50,7 +50,10 @@ export const ViewReply = Schema.Struct({
   /** `user:<id>`, `role:<name>`…, `everyone`: an `_acl` event that names one of these may change the answer. */
   principals: Schema.Array(Schema.String),
   allowed: Schema.Array(PatternSchema),
-  /** As of `before`, expiry left aside; null where that lies further back than what is known: treat as nothing known. */
+  /**
+   * What its holder surely had as of `before`. Null where that is not known, because `before` lies further back than the log is
+   * held, or because a grant of then has run out since and nobody knows whether the holder was told: start over.
+   */
   allowedBefore: Schema.NullOr(Schema.Array(PatternSchema)),
   /** Milliseconds since 1970 of the first expiry among the grants, or null: ask again then. */
   expiresAt: Schema.NullOr(Schema.Finite),

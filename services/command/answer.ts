@@ -13,13 +13,21 @@ import type { Command } from "./apply.ts"
 import { applyCommand } from "./apply.ts"
 import { makeLanes } from "./lanes.ts"
 
-/** Whoever asked would have given up before the answer came. */
-const waitedTooLong = new RequestError({
+/** Whoever asked is about to give up. What is under way goes on, and is answered when it is asked again. */
+const tooLate = new RequestError({
   code: "unavailable",
-  message: "too many commands before this one",
+  message: "Postgres has not answered in time",
   hint: "ask again: a mutation is applied once, however often it is sent",
   retryAfter: 1,
 })
+
+const inTime = <A>(work: Promise<A>, ms: number): Promise<A> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(tooLate), ms)
+  })
+  return Promise.race([work, late]).finally(() => clearTimeout(timer))
+}
 
 /** Answers for as long as the scope lives. */
 export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.Scope> => {
@@ -41,10 +49,11 @@ export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.S
         throw new RequestError({ code: "malformed", message: "the mutation is not of the entity it was sent to", hint: "send it to cmd.<scope>.<entity>.<id> of its own entity" })
       }
       const deadline = performance.now() + COMMAND_ANSWER_MS
-      const result = await lanes.run(`${entityCode}\0${entityId}`, () => {
-        if (performance.now() >= deadline) throw waitedTooLong
+      const applied = lanes.run(`${entityCode}\0${entityId}`, () => {
+        if (performance.now() >= deadline) throw tooLate
         return applyCommand(sql, command, { deadline, tried: () => retries.add() })
       })
+      const result = await inTime(applied, COMMAND_ANSWER_MS)
       statuses[result.status]?.add()
       return result
     },

@@ -65,6 +65,7 @@ beforeAll(async () => {
     create sequence app.spoil;
     create function app.spoil() returns trigger language plpgsql as $$ begin
       if new.title = 'spoilt' and nextval('app.spoil') < 3 then raise exception 'spoilt' using errcode = '40001'; end if;
+      if new.title = 'slow' then perform pg_sleep(5); end if;
       if new.title = 'always spoilt' then raise exception 'spoilt' using errcode = '40P01'; end if;
       return new;
     end $$;
@@ -153,6 +154,15 @@ describe("a command", () => {
     held.resolve()
     await holder
     expect((await send(mutation("update", "1", { data: { n: 2 } }))).value).toMatchObject({ status: "applied" })
+  })
+
+  it("that takes longer than its asker waits is answered in time, and has its result when it is asked again", async () => {
+    const sent = mutation("update", "new", { data: { title: "slow" } })
+    const began = performance.now()
+    expect(await send(sent)).toMatchObject({ ok: false, error: { code: "unavailable", retryAfter: 1 } })
+    expect(performance.now() - began).toBeLessThan(REQUEST_TIMEOUT_MS)
+    expect((await send(sent)).value).toMatchObject({ status: "applied" })
+    expect((await outbox("new")).filter((row) => row["mutation_id"] === sent.id)).toHaveLength(1)
   })
 
   it("must be of the entity it is sent to, and be one", async () => {

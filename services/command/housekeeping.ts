@@ -7,7 +7,7 @@ import { Duration, Effect, Schedule } from "effect"
 import type { Scope } from "effect"
 import type { Sql } from "#db/postgres.ts"
 import { counter } from "#observe/metrics.ts"
-import { EXPIRE_EVERY_MS, PRUNE_EVERY_MS } from "#protocol/limits.ts"
+import { EXPIRE_EVERY_MS, PRUNE_EVERY_MS, REQUEST_TIMEOUT_MS } from "#protocol/limits.ts"
 
 /** Runs for as long as the scope lives. Answers why Postgres cannot be used now, or null. */
 export const keepHouse = (sql: Sql): Effect.Effect<() => string | null, never, Scope.Scope> =>
@@ -48,4 +48,6 @@ const query = (ask: () => Promise<ReadonlyArray<Count>>): Effect.Effect<number, 
   Effect.tryPromise({
     try: async () => (await ask())[0]?.count ?? 0,
     catch: (cause) => (cause instanceof Error && cause.message !== "" ? cause.message : String(cause)),
-  })
+  }).pipe(
+    Effect.timeoutOrElse({ duration: Duration.millis(REQUEST_TIMEOUT_MS), orElse: () => Effect.fail(`no answer within ${REQUEST_TIMEOUT_MS} ms`) }),
+  )
