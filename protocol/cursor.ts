@@ -3,7 +3,11 @@
  * opaque. It names the patterns asked for; what was allowed of them at `seq` the log knows. It is never trusted for
  * access: a forged one can only make its owner miss things.
  *
- *     1.<epoch>.<seq, base 36>.<view>       view: base64url of JSON, or `~` and a digest where that would be too long
+ *     1.<epoch>.<seq>[-<access>].<view>[!<partial>]       numbers in base 36
+ *
+ * A view is base64url of JSON, or `~` and a digest where that would be too long. During a catch-up what was allowed was decided at a later
+ * sequence than the one reached: `access` names it. `partial` names what its holder may hold some of, in no certain state, because it was
+ * being given or being taken away: it is forgotten or given whole the next time.
  */
 import { CURSOR_VIEW_BYTES, SUBSCRIPTIONS, SUBSCRIPTION_IDS } from "./limits.ts"
 import type { ViewPattern } from "./grant.ts"
@@ -15,6 +19,10 @@ export interface Cursor {
   readonly seq: number
   /** The view as a token: compare it with `viewToken(asked)`; `parseView` spells it out where it is not a digest. */
   readonly view: string
+  /** The sequence as of which access was decided, where that is not `seq`. */
+  readonly access?: number
+  /** A view token: what may be held in part, beside `view`. */
+  readonly partial?: string
 }
 
 /** Entity code, then scope or null, then id or null: the smallest JSON of a pattern. */
@@ -49,16 +57,27 @@ export const parseView = (token: string): ReadonlyArray<ViewPattern> | null => {
 
 const isPart = (x: unknown): x is string | null => x === null || (typeof x === "string" && isAddressText(x))
 
-export const formatCursor = (cursor: Cursor): string => `1.${cursor.epoch}.${cursor.seq.toString(36)}.${cursor.view}`
+export const formatCursor = ({ epoch, seq, access, view, partial }: Cursor): string =>
+  `1.${epoch}.${seq.toString(36)}${access === undefined ? "" : `-${access.toString(36)}`}.${view}${partial === undefined ? "" : `!${partial}`}`
 
-const shape = /^1\.([0-9A-Za-z-]{1,64})\.([0-9a-z]{1,11})\.(~[0-9a-f]{16}|[0-9A-Za-z_-]*)$/
+const shape =
+  /^1\.([0-9A-Za-z-]{1,64})\.([0-9a-z]{1,11})(?:-([0-9a-z]{1,11}))?\.(~[0-9a-f]{16}|[0-9A-Za-z_-]*)(?:!(~[0-9a-f]{16}|[0-9A-Za-z_-]*))?$/
 
 /** The cursor that `text` spells, or null where it is not one. */
 export const parseCursor = (text: string): Cursor | null => {
   const match = shape.exec(text)
   if (match === null) return null
-  const seq = Number.parseInt(match[2]!, 36)
-  return Number.isSafeInteger(seq) ? { epoch: match[1]!, seq, view: match[3]! } : null
+  const [, epoch, seqText, accessText, view, partial] = match
+  const seq = Number.parseInt(seqText!, 36)
+  const access = accessText === undefined ? seq : Number.parseInt(accessText, 36)
+  if (!Number.isSafeInteger(seq) || !Number.isSafeInteger(access)) return null
+  return {
+    epoch: epoch!,
+    seq,
+    view: view!,
+    ...(accessText === undefined ? {} : { access }),
+    ...(partial === undefined ? {} : { partial }),
+  }
 }
 
 const base64url = (text: string): string => {

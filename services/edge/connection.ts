@@ -1,0 +1,446 @@
+/**
+ * One connection: takes frames from a socket, asks session.ts what they mean, and does it. Also what the live flow knows of a connection
+ * (live.ts). It ends with its socket and leaves nothing behind: the client's cursor is all that a reconnect needs.
+ */
+import { Result } from "effect"
+import { randomUUID } from "node:crypto"
+import type { Close } from "#protocol/close.ts"
+import { CLOSE } from "#protocol/close.ts"
+import { formatCursor } from "#protocol/cursor.ts"
+import type { Down, ErrorCode } from "#protocol/down.ts"
+import { CURSOR_AHEAD_MS, EXPIRY_AGAIN_MS, FRAMES_BURST, FRAMES_PER_SECOND, SILENCE_MS, SOCKET_HIGH_WATER_BYTES, SOCKET_STALL_MS } from "#protocol/limits.ts"
+import type { Mutation } from "#protocol/mutation.ts"
+import type { Up } from "#protocol/up.ts"
+import type { Access } from "./access.ts"
+import { NO_ACCESS } from "./access.ts"
+import type { Behind, Progress } from "./catch-up.ts"
+import { catchUp, give } from "./catch-up.ts"
+import { CommandQueue } from "./command.ts"
+import type { Event } from "./event.ts"
+import { decodeUp, encodeDown } from "./frame.ts"
+import type { Member } from "./live.ts"
+import { metrics } from "./metrics.ts"
+import { Rate } from "./rate.ts"
+import { asRequestError } from "./requests.ts"
+import type { Chain } from "./send.ts"
+import { changesText, MORE } from "./send.ts"
+import type { Claim, Effect, Here, Input, Session } from "./session.ts"
+import { NEW_SESSION, retryDelay, step } from "./session.ts"
+import { SignIn } from "./sign-in.ts"
+import type { Peer, Socket, World } from "./world.ts"
+
+/** RFC 6455: the server met a condition it did not expect. To a client: reconnect later. */
+const INTERNAL_ERROR = 1011
+/** A timer can wait this long at most. */
+const LONGEST_MS = 2 ** 31 - 1
+
+export class Connection implements Member, Behind {
+  readonly id = randomUUID()
+  readonly #world: World
+  readonly #socket: Socket
+  readonly #peer: Peer
+  readonly #onEnd: (connection: Connection) => void
+  readonly #signIn: SignIn
+  readonly #commands: CommandQueue
+  readonly #rate: Rate
+  #session: Session = NEW_SESSION
+  #user = ""
+  #principals: ReadonlyArray<string> = []
+  /** Where the client stands: the last `to` it was told. */
+  #stands = 0
+  #position = 0
+  #reading: AbortController | null = null
+  #inputs: Array<Input> = []
+  #stepping = false
+  #gone = false
+  #held: Array<Up> = []
+  #retryTimer: NodeJS.Timeout | undefined
+  #expiryTimer: NodeJS.Timeout | undefined
+  #stallTimer: NodeJS.Timeout | undefined
+  #waitingForDrain: Array<(drained: boolean) => void> = []
+  #heardAt: number
+  // --- Member: read and written by the live flow
+  pending: Chain | null = null
+  last: Event | null = null
+  open = false
+  allowed = NO_ACCESS
+
+  constructor(world: World, socket: Socket, peer: Peer, onEnd: (connection: Connection) => void) {
+    this.#world = world
+    this.#socket = socket
+    this.#peer = peer
+    this.#onEnd = onEnd
+    this.#heardAt = performance.now()
+    this.#rate = new Rate({ perSecond: FRAMES_PER_SECOND, burst: FRAMES_BURST }, performance.now())
+    this.#commands = new CommandQueue(world.commands)
+    this.#signIn = new SignIn(world, {
+      signedIn: (user, expiresAt) => {
+        this.#user = user
+        this.#send({ type: "AUTH_SUCCESS", payload: { userId: user, connectionId: this.id, expiresAt } })
+        this.#input({ type: "signed-in" })
+        const held = this.#held
+        this.#held = []
+        for (const frame of held) this.#input(asInput(frame))
+      },
+      refused: (message, hint) => this.#input({ type: "refused", message, hint }),
+      send: (frame) => this.#send(frame),
+      close: (why, frame) => this.end(why, frame),
+    })
+  }
+
+  // --- from the socket ---------------------------------------------------------------------------------------------------
+
+  /** A token that stood on the address. */
+  token(token: string): void {
+    this.#input({ type: "AUTH", payload: { token } })
+  }
+
+  /** A text frame. */
+  text(text: string): void {
+    if (this.#session.phase === "closed") return
+    this.#heardAt = performance.now()
+    const verdict = this.#rate.take(this.#heardAt)
+    if (verdict.type === "close") return this.#refuse("tooMany", "too_many", "the limit was not heeded", "reconnect later, send less")
+    if (verdict.type === "wait") {
+      const { retryAfter } = verdict
+      const message = `more than ${FRAMES_PER_SECOND} frames a second: this one was not read`
+      if (verdict.tell) this.#send({ type: "ERROR", payload: { code: "too_many", message, hint: "send it again, more slowly", retryAfter } })
+      return
+    }
+    const frame = decodeUp(text)
+    if (Result.isFailure(frame)) this.#refuse("malformed", frame.failure.code, frame.failure.message, frame.failure.hint)
+    else this.#input(asInput(frame.success))
+  }
+
+  /** What is no text frame, or a frame above the limit. */
+  badFrame(code: Extract<ErrorCode, "malformed" | "too_large">, message: string, hint: string): void {
+    this.#refuse("malformed", code, message, hint)
+  }
+
+  /** A sign of life that is no frame. */
+  alive(): void {
+    this.#heardAt = performance.now()
+  }
+
+  /** The socket has room again. */
+  socketDrained(): void {
+    clearTimeout(this.#stallTimer)
+    const waiting = this.#waitingForDrain
+    this.#waitingForDrain = []
+    for (const resume of waiting) resume(true)
+    this.#input({ type: "drained" })
+  }
+
+  /** The socket has ended. */
+  socketClosed(): void {
+    this.#input({ type: "ended" })
+    this.#over()
+  }
+
+  // --- from the edge -----------------------------------------------------------------------------------------------------
+
+  /** An `_acl` event of the transaction that ends at `at` names one of the user's principals. Comes before the edge's position moves there. */
+  touched(at: number): void {
+    metrics.touched.add()
+    this.#input({ type: "touched", at })
+  }
+
+  /** Every HEARTBEAT_MS. */
+  heartbeat(): void {
+    const { phase } = this.#session
+    if (phase === "closed") return
+    if (performance.now() - this.#heardAt > SILENCE_MS) return this.#socket.terminate()
+    this.#socket.ping()
+    if (phase === "live") this.#settleLive()
+    if (phase === "slow" || phase === "hello" || phase === "checking") return
+    // Nothing is known yet of where the client stands: a sign of life without a position.
+    if (phase === "idle") this.#send({ type: "PONG", payload: {} })
+    else this.#announce(this.#session.claim)
+  }
+
+  /** Ends the connection with a reason that the client can act upon. */
+  end(why: Close, frame: Down | null = null): void {
+    if (this.#session.phase === "closed") return
+    this.#input({ type: "ended" })
+    if (frame !== null) this.#send(frame)
+    this.#socket.close(CLOSE[why].code, CLOSE[why].reason)
+    this.#over()
+  }
+
+  #refuse(why: Close, code: ErrorCode, message: string, hint: string): void {
+    this.end(why, { type: "ERROR", payload: { code, message, hint } })
+  }
+
+  #over(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#signIn.end()
+    clearTimeout(this.#retryTimer)
+    clearTimeout(this.#expiryTimer)
+    clearTimeout(this.#stallTimer)
+    this.#reading?.abort()
+    for (const resume of this.#waitingForDrain.splice(0)) resume(false)
+    this.#world.live.leave(this, this.#session.target)
+    this.#world.touches.forget(this, this.#principals)
+    this.#onEnd(this)
+  }
+
+  // --- the session -------------------------------------------------------------------------------------------------------
+
+  #input(input: Input): void {
+    this.#inputs.push(input)
+    if (this.#stepping) return
+    this.#stepping = true
+    try {
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        if (this.#session.phase === "live") this.#settleLive()
+        const { session, effects } = step(this.#session, next, this.#here())
+        this.#session = session
+        for (const effect of effects) this.#run(effect)
+      }
+    } catch (cause) {
+      this.#broken(cause)
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  /** A broken promise inside: nothing that this connection says can be relied upon any more. */
+  #broken(cause: unknown): void {
+    this.#world.defect(cause)
+    this.#session = { ...this.#session, phase: "closed" }
+    this.#inputs = []
+    this.#send({ type: "ERROR", payload: { code: "internal", message: "the edge made a mistake", hint: "reconnect; the edge's log says more" } })
+    this.#socket.close(INTERNAL_ERROR, "internal")
+    this.#over()
+  }
+
+  #here(): Here {
+    const { ring, epochs, entities } = this.#world
+    return { position: this.#position, head: ring.head, epochs, isTracked: (entity) => entities.isTracked(entity) }
+  }
+
+  /** Sends what is pending, so that the position is the edge's. */
+  #settleLive(): void {
+    if (this.pending !== null) this.flush()
+    this.#position = this.#world.ring.head
+  }
+
+  #run(effect: Effect): void {
+    switch (effect.type) {
+      case "send":
+        if (effect.frame.type === "RESET") metrics.resets.add()
+        return this.#send(effect.frame)
+      case "check-token":
+        return this.#signIn.check(effect.token)
+      case "refresh-token":
+        return this.#signIn.refresh(effect.token)
+      case "mutate":
+        return void this.#mutate(effect.mutations)
+      case "hold":
+        if (this.#held.length >= FRAMES_BURST) return this.#refuse("tooMany", "too_many", "too many frames before AUTH_SUCCESS", "wait for it")
+        this.#held.push(effect.frame)
+        return
+      case "place":
+        this.#stands = effect.position
+        this.#position = effect.position
+        return
+      case "ask":
+        return void this.#ask(effect.ask, effect.at, effect.before)
+      case "retry-later":
+        clearTimeout(this.#retryTimer)
+        this.#retryTimer = setTimeout(() => this.#input({ type: "retry" }), retryDelay(effect.tries) * (0.5 + this.#world.random()))
+        return
+      case "announce":
+        return this.#announce(effect.claim)
+      case "give":
+        return give(this.#world, this, effect.patterns, effect.after, effect.upTo, this.#read())
+      case "catch-up":
+        return catchUp(this.#world, this, effect.view, effect.upTo, this.#read())
+      case "stop":
+        this.#reading?.abort()
+        this.#reading = null
+        return this.#watchStall()
+      case "join":
+        this.#send({ type: "LIVE", payload: this.#move(this.#position) })
+        return this.#world.live.join(this, effect.view)
+      case "leave":
+        // Every step that leaves keeps the target it joined with until it is resolved anew.
+        this.#world.live.leave(this, this.#session.target)
+        return this.#watchStall()
+      case "close":
+        this.#socket.close(CLOSE[effect.why].code, CLOSE[effect.why].reason)
+        return this.#over()
+    }
+  }
+
+  #read(): AbortSignal {
+    this.#reading?.abort()
+    this.#reading = new AbortController()
+    return this.#reading.signal
+  }
+
+  async #ask(ask: number, at: number, before: number | null): Promise<void> {
+    clearTimeout(this.#retryTimer)
+    const { accesses, log, reach, ring, touches } = this.#world
+    try {
+      if (at > ring.head && !(await reach(at, CURSOR_AHEAD_MS))) {
+        const { last } = await log.head()
+        if (last < at) return this.#input({ type: "ahead", ask })
+        return this.#input({ type: "unresolved", ask, message: "the edge is behind the log", hint: "it goes on by itself" })
+      }
+      const old = before !== null && this.#position < ring.floor
+      const [access, head] = await Promise.all([accesses.resolve(this.#user, at, before), old ? log.head() : null])
+      if (this.#session.phase === "closed" || this.#session.ask !== ask) return
+      this.#adopt(access)
+      const { allowed, allowedBefore } = access
+      const stale = touches.since(at, access.principals)
+      this.#input({ type: "resolved", ask, at, allowed, allowedBefore: before === null ? null : allowedBefore, first: head?.first ?? null, stale })
+    } catch (cause) {
+      const { message, hint } = asRequestError(cause)
+      this.#input({ type: "unresolved", ask, message, hint })
+    }
+  }
+
+  #adopt({ principals, patterns, expiresAt }: Access): void {
+    this.allowed = patterns
+    this.#world.touches.register(this, principals, this.#principals)
+    this.#principals = principals
+    clearTimeout(this.#expiryTimer)
+    if (expiresAt === null) return
+    const left = expiresAt - this.#world.now()
+    this.#expiryTimer = setTimeout(() => this.#input({ type: "expired" }), Math.min(LONGEST_MS, Math.max(EXPIRY_AGAIN_MS, left)))
+  }
+
+  async #mutate(mutations: ReadonlyArray<Mutation>): Promise<void> {
+    const { userAgent, ip } = this.#peer
+    const author = { user: this.#user, requestId: randomUUID(), endpoint: "/ws", method: "MUTATE", userAgent, ip, trace: null }
+    const { results, error } = await this.#commands.apply(mutations, author)
+    if (this.#session.phase === "closed") return
+    if (results.length > 0) this.#send({ type: "MUTATED", payload: { results } })
+    if (error === null) return
+    const { code, message, hint, retryAfter } = error
+    this.#send({ type: "ERROR", payload: { code, message, hint, ...(retryAfter === undefined ? {} : { retryAfter }) } })
+  }
+
+  // --- to the socket -----------------------------------------------------------------------------------------------------
+
+  #send(frame: Down): void {
+    this.#write(encodeDown(frame))
+  }
+
+  #write(text: string): void {
+    metrics.frames.add()
+    metrics.bytes.add(text.length)
+    this.#socket.send(text)
+  }
+
+  #cursor(seq: number, { view, access, partial }: Claim = this.#session.claim): string {
+    const { epochs } = this.#world
+    return formatCursor({ epoch: epochs.current ?? "", seq, view, ...(access > seq ? { access } : {}), ...(partial === null ? {} : { partial }) })
+  }
+
+  /** The client moves here. */
+  #move(to: number, claim: Claim = this.#session.claim): { from: number; to: number; cursor: string } {
+    const from = this.#stands
+    this.#stands = to
+    return { from, to, cursor: this.#cursor(to, claim) }
+  }
+
+  #announce(claim: Claim): void {
+    this.#send({ type: "HEARTBEAT", payload: { ...this.#move(this.#position, claim), lagMs: this.#world.lagMs() } })
+  }
+
+  /** Member: what is pending, up to the edge's position. */
+  flush(): void {
+    const { live, ring } = this.#world
+    const { mode } = this.#session
+    const chain = this.pending
+    this.pending = null
+    const parts = chain === null ? [{ to: ring.head, body: "", more: false }] : chain.parts(mode, ring.head, live.openTransaction)
+    for (const { to, body, more } of parts) {
+      const from = this.#stands
+      this.#stands = to
+      this.open = more
+      this.#write(changesText(mode, from, to, this.#cursor(to), body, more ? MORE : ""))
+    }
+    if (this.open) live.opened(this)
+    if (this.isFull()) this.full()
+  }
+
+  // --- Behind: what catch-up.ts does with it -------------------------------------------------------------------------------
+
+  get mode(): Session["mode"] {
+    return this.#session.mode
+  }
+
+  get position(): number {
+    return this.#position
+  }
+
+  tell(to: number | null, body: string, progress: Progress | null): void {
+    const at = to ?? this.#position
+    const from = to === null ? at : this.#stands
+    this.#stands = at
+    this.#position = at
+    const rest = progress === null ? MORE : `${MORE},"progress":{"done":${progress.done},"of":${progress.of}}`
+    this.#write(changesText(this.#session.mode, from, at, this.#cursor(at), body, rest))
+  }
+
+  pass(to: number): void {
+    if (to > this.#position) this.#position = to
+  }
+
+  isFull(): boolean {
+    return this.#socket.buffered() > SOCKET_HIGH_WATER_BYTES
+  }
+
+  drained(withinMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), withinMs)
+      this.#waitingForDrain.push((drained) => {
+        clearTimeout(timer)
+        resolve(drained)
+      })
+    })
+  }
+
+  gave(after: number): void {
+    this.#input({ type: "gave", after })
+  }
+
+  given(): void {
+    this.#input({ type: "given" })
+  }
+
+  caughtUp(): void {
+    this.#input({ type: "caught-up" })
+  }
+
+  behind(): void {
+    this.#input({ type: "behind" })
+  }
+
+  full(): void {
+    metrics.slow.add()
+    this.#input({ type: "full" })
+  }
+
+  unread(message: string, hint: string): void {
+    this.#input({ type: "unread", message, hint })
+  }
+
+  /** A socket that takes nothing for SOCKET_STALL_MS is dead, whatever it says. */
+  #watchStall(): void {
+    if (this.#session.phase !== "slow") return
+    const before = this.#socket.buffered()
+    clearTimeout(this.#stallTimer)
+    this.#stallTimer = setTimeout(() => {
+      if (this.#session.phase !== "slow") return
+      if (this.#socket.buffered() >= before) this.#socket.terminate()
+      else this.#watchStall()
+    }, SOCKET_STALL_MS)
+  }
+}
+
+const asInput = ({ type, payload }: Up): Input => ({ type, payload }) as Input
