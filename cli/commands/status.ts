@@ -118,7 +118,7 @@ const authzHop = (facts: AuthzFacts): Hop => ({
 const edgeHop = (edge: EdgeFacts, last: number): Hop => ({
   hop: edge.name,
   lagEvents: edge.position === null ? null : Math.max(0, last - edge.position),
-  lagMs: null,
+  lagMs: edge.lagMs,
   ok: edge.reachable && edge.reasons.length === 0,
   note: edge.reasons.length > 0 ? `${edge.url}: ${edge.reasons.join("; ")}` : `${edge.connections ?? "?"} connections`,
 })

@@ -13,12 +13,15 @@ export interface EdgeFacts {
   readonly connections: number | null
   /** The stream sequence up to which its live connections are served. */
   readonly position: number | null
+  /** Milliseconds: how old its view of the stream may be. */
+  readonly lagMs: number | null
 }
 
 /** Milliseconds an edge may take to answer. */
 const ANSWER_MS = 2_000
 const CONNECTIONS = "tideline_edge_connections"
 const POSITION = "tideline_edge_position"
+const LAG = "tideline_edge_lag_milliseconds"
 
 /** The edges to ask: those named, else the demo's, else TIDELINE_EDGE_PORTS on this machine. */
 export const edgeAddresses = (
@@ -43,9 +46,9 @@ export const readEdge = ({ name, url }: { readonly name: string; readonly url: s
   Effect.promise(async () => {
     try {
       const [ready, metrics] = await Promise.all([get(`${url}/readyz`), get(`${url}/metrics`)])
-      return { name, url, reachable: true, reasons: reasonsOf(ready), connections: metric(metrics, CONNECTIONS), position: metric(metrics, POSITION) }
+      return { name, url, reachable: true, reasons: reasonsOf(ready), connections: metric(metrics, CONNECTIONS), position: metric(metrics, POSITION), lagMs: metric(metrics, LAG) }
     } catch {
-      return { name, url, reachable: false, reasons: [SILENT], connections: null, position: null }
+      return { name, url, reachable: false, reasons: [SILENT], connections: null, position: null, lagMs: null }
     }
   })
 
