@@ -2,7 +2,7 @@
  * Settings come from the environment. A bad or missing one ends the program at once with `VARIABLE: what it should be`
  * (run.ts prints it and exits with 1). An empty value counts as missing. A value itself is never printed: it may be a secret.
  */
-import { Config, Effect, Option, Schema } from "effect"
+import { Config, Effect, Option, Redacted, Schema } from "effect"
 
 /** A setting that is not what it should be. */
 export class ConfigProblem extends Schema.TaggedError<ConfigProblem>()("ConfigProblem", {
@@ -39,6 +39,32 @@ export const withFallback = <A>(variable: string, shouldBe: string, read: Reader
 export const Switch: Reader<boolean> = (variable) => Config.Literals(["1", "true", "0", "false"], variable).pipe(
   Config.map((value) => value === "1" || value === "true"),
 )
+
+/** Reads a text that `good` takes, and keeps it secret: an address may hold a password. */
+const secretText =
+  (good: (text: string) => boolean): Reader<Redacted.Redacted<string>> =>
+  (variable) =>
+    Config.schema(Schema.String.check(Schema.makeFilter(good)), variable).pipe(Config.map((text) => Redacted.make(text)))
+
+/** NATS_URL. */
+export const natsUrl: Effect.Effect<Redacted.Redacted<string>, ConfigProblem> = Effect.suspend(() =>
+  required("NATS_URL", "nats://user:password@host:port, several with commas", secretText((text) => text.split(",").every(isNatsAddress))),
+)
+
+const isNatsAddress = (text: string): boolean => {
+  const address = URL.parse(text.trim())
+  return address !== null && (address.protocol === "nats:" || address.protocol === "tls:") && address.hostname !== ""
+}
+
+/** DATABASE_URL. */
+export const databaseUrl: Effect.Effect<Redacted.Redacted<string>, ConfigProblem> = Effect.suspend(() =>
+  required("DATABASE_URL", "postgres://user:password@host:port/database", secretText(isPostgresAddress)),
+)
+
+const isPostgresAddress = (text: string): boolean => {
+  const protocol = URL.parse(text)?.protocol
+  return protocol === "postgres:" || protocol === "postgresql:"
+}
 
 /** The line that tells an operator what to set, for a problem of ours or one of Effect's own. Null where `error` is neither. */
 export const configProblemLine = (error: unknown): string | null => {

@@ -25,7 +25,8 @@ const run = (env: Record<string, string>, onUp?: (child: ReturnType<typeof spawn
     child.on("close", (code) => resolve({ code, err, out: out.split("\n").filter(Boolean).map((line) => JSON.parse(line)) }))
   })
 
-describe("runService", () => {
+// Each of these starts programs, which takes its time on a busy machine.
+describe("runService", { timeout: 60_000 }, () => {
   it("stops gracefully on SIGTERM with exit 0", async () => {
     const ran = await run({ SAMPLE: "stay" }, (child) => child.kill("SIGTERM"))
     expect(ran.code).toBe(0)

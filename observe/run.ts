@@ -7,7 +7,8 @@
  *   went, and the service stops as for SIGTERM: no orphans.
  * - A stop that takes longer than STOP_DEADLINE_MS is cut off with exit 1.
  */
-import { NodeRuntime } from "@effect/platform-node"
+// By its own path: the index beside it loads HTTP clients and servers, which took a service seconds to start.
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Cause, Effect, Exit } from "effect"
 import type { Scope } from "effect"
 import { STOP_DEADLINE_MS } from "#protocol/limits.ts"

@@ -1,6 +1,6 @@
 /** What authz is told by its environment. */
 import { Config, Effect, Redacted } from "effect"
-import { ConfigProblem, Switch, optional, required, withFallback } from "#observe/config-error.ts"
+import { ConfigProblem, Switch, natsUrl, optional, withFallback } from "#observe/config-error.ts"
 import type { TokenKeys } from "./token.ts"
 import { secretIsShort } from "./token.ts"
 import { SECRET_MIN_BYTES } from "#protocol/limits.ts"
@@ -17,7 +17,7 @@ const secretShouldBe = `an HS256 secret of at least ${SECRET_MIN_BYTES} bytes`
 
 /** Fails with the first setting that is missing or wrong. */
 export const authzConfig: Effect.Effect<AuthzConfig, ConfigProblem> = Effect.gen(function* () {
-  const natsUrl = yield* required("NATS_URL", "nats://user:password@host:port, several with commas", Config.Redacted)
+  const nats = yield* natsUrl
   const demo = yield* withFallback("TIDELINE_DEMO", "1 to hand out demo tokens, or 0", Switch, false)
   const secret = yield* optional(SECRET, secretShouldBe, Config.Redacted)
   const url = yield* optional(JWKS, "the http or https address of a JSON Web Key Set", Config.URL)
@@ -25,11 +25,11 @@ export const authzConfig: Effect.Effect<AuthzConfig, ConfigProblem> = Effect.gen
   if (secret !== undefined) {
     const text = Redacted.value(secret)
     if (secretIsShort(text)) return yield* new ConfigProblem({ variable: SECRET, shouldBe: secretShouldBe })
-    return { natsUrl, demo, keys: { type: "secret", secret: text } }
+    return { natsUrl: nats, demo, keys: { type: "secret", secret: text } }
   }
   if (url === undefined) return yield* new ConfigProblem({ variable: SECRET, shouldBe: `required: ${secretShouldBe}, or ${JWKS} with the address of a key set` })
   if (url.protocol !== "https:" && url.protocol !== "http:")
     return yield* new ConfigProblem({ variable: JWKS, shouldBe: "the http or https address of a JSON Web Key Set" })
   if (demo) return yield* new ConfigProblem({ variable: "TIDELINE_DEMO", shouldBe: `off with ${JWKS}: demo tokens are signed with ${SECRET}` })
-  return { natsUrl, demo, keys: { type: "jwks", url } }
+  return { natsUrl: nats, demo, keys: { type: "jwks", url } }
 })

@@ -123,6 +123,8 @@ describe("authz' settings", () => {
     expect(await read({ TIDELINE_JWKS_URL: "https://id.example/keys", TIDELINE_DEMO: "1" })).toMatch(/^TIDELINE_DEMO: /)
     expect(await read({ TIDELINE_JWT_SECRET: SECRET, TIDELINE_DEMO: "yes" })).toMatch(/^TIDELINE_DEMO: /)
     expect(await read({ TIDELINE_JWT_SECRET: SECRET, NATS_URL: "" })).toMatch(/^NATS_URL: required/)
+    for (const url of ["localhost:4222", "http://127.0.0.1", "nats://a:4222,zz", "nats://"])
+      expect(await read({ TIDELINE_JWT_SECRET: SECRET, NATS_URL: url })).toBe("NATS_URL: nats://user:password@host:port, several with commas")
   })
 
   it("are a secret or a key set", async () => {
