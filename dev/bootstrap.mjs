@@ -185,6 +185,15 @@ const browser = async () => {
   return installed
 }
 
+/** Our parent and its parent. */
+const ancestors = () => {
+  try {
+    return `${process.ppid} ${/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${process.ppid}/status`, "utf8"))?.[1]}`
+  } catch {
+    return String(process.ppid)
+  }
+}
+
 /**
  * Hands over: signals go on to the program, and should we or npm be killed, it learns of it.
  * @param {string} script @param {ReadonlyArray<string>} args @param {NodeJS.ProcessEnv} env
@@ -194,10 +203,11 @@ const handOver = (script, args, env) => {
   // A Ctrl-C at the terminal reaches the program by itself; it ends in its own time, and we with it.
   process.on("SIGINT", () => {})
   for (const signal of /** @type {const} */ (["SIGTERM", "SIGHUP"])) process.on(signal, () => child.kill(signal))
-  const parent = process.ppid
+  // npm that is killed says nothing: we then belong to another process, or the shell between us does.
+  const above = ancestors()
   if (process.env.npm_lifecycle_event !== undefined) {
     setInterval(() => {
-      if (process.ppid !== parent) child.kill("SIGTERM")
+      if (ancestors() !== above) child.kill("SIGTERM")
     }, 1_000).unref()
   }
   child.once("error", (error) => fail(new Missing(`${node} could not be started: ${error.message}`, "Remove node_modules and try again.")))
