@@ -50,10 +50,13 @@ export const randomFrom = (seed: number): Random => {
   }
 }
 
+/** Milliseconds all runs of a property may take on a busy machine. */
+const PROPERTY_MS = 60_000
+
 /** A test that runs `check` with `runs` seeds. */
 export const property = (name: string, runs: number, check: (random: Random) => void | Promise<void>): void => {
   // oxlint-disable-next-line vitest/valid-title -- it is the caller's
-  it(name, async () => {
+  it(name, { timeout: PROPERTY_MS }, async () => {
     const given = process.env["TIDELINE_SEED"]
     const first = given === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(given)
     for (let run = 0; run < (given === undefined ? runs : 1); run++) {
