@@ -11,9 +11,18 @@ const edit = (n: number, over: Partial<StoredEdit> = {}): StoredEdit => {
   }
 }
 
-test("many edits go in frames of at most as many as the wire takes", () => {
-  const { frames } = nextFrames(Array.from({ length: 250 }, (_, n) => edit(n)), new Map())
-  expect(frames.map((frame) => frame.length)).toEqual([MUTATIONS_PER_FRAME, MUTATIONS_PER_FRAME, 50])
+test("many edits go in frames of at most as many as the wire takes, and no more at once than two of them", () => {
+  const edits = Array.from({ length: 450 }, (_, n) => edit(n))
+  const flying = new Map<string, number>()
+  const sizes = () => {
+    const { frames } = nextFrames(edits, flying)
+    for (const mutation of frames.flat()) flying.set(mutation.id, 0)
+    return frames.map((frame) => frame.length)
+  }
+  expect(sizes()).toEqual([MUTATIONS_PER_FRAME, MUTATIONS_PER_FRAME])
+  expect(sizes()).toEqual([])
+  for (const { id } of edits.splice(0, 150)) flying.delete(id)
+  expect(sizes()).toEqual([MUTATIONS_PER_FRAME, 50])
 })
 
 test("large edits go in frames of at most as many bytes; one that fits none is not sent", () => {

@@ -15,6 +15,8 @@ type Wire = typeof Mutation.Encoded
 
 /** Milliseconds after which a mutation without an answer is sent again on the same connection. */
 export const ANSWER_MS = 10_000
+/** Mutations sent and not answered: an edge takes only so many frames a second, and so many mutations at once. */
+const IN_FLIGHT = 2 * MUTATIONS_PER_FRAME
 /** Bytes a MUTATE frame may have beside its mutations. */
 const ENVELOPE_BYTES = 64
 
@@ -36,6 +38,7 @@ export interface PusherOptions {
 
 export const createPusher = ({ store, send, now }: PusherOptions): Pusher => {
   let open = false
+  let pumping = false
   /** By mutation id: when it was sent. */
   const flying = new Map<string, number>()
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -48,8 +51,17 @@ export const createPusher = ({ store, send, now }: PusherOptions): Pusher => {
     }, ms)
   }
 
+  /** At the end of this turn: what is edited together is sent together. */
   const pump = (): void => {
-    if (!open) return
+    if (!open || pumping) return
+    pumping = true
+    queueMicrotask(() => {
+      pumping = false
+      if (open) sendNext()
+    })
+  }
+
+  const sendNext = (): void => {
     const { frames, tooLarge } = nextFrames(store.edits.values(), flying)
     for (const edit of tooLarge) void store.writeEdits([{ ...edit, state: "invalid", message: "This is too large to be saved." }], [])
     for (const frame of frames) {
@@ -92,6 +104,7 @@ export const nextFrames = (
   flying: ReadonlyMap<string, unknown>,
 ): { readonly frames: ReadonlyArray<ReadonlyArray<Wire>>; readonly tooLarge: ReadonlyArray<StoredEdit> } => {
   const taken = new Set<string>()
+  let room = IN_FLIGHT - flying.size
   const tooLarge: Array<StoredEdit> = []
   const frames: Array<Array<Wire>> = []
   let bytes = Number.POSITIVE_INFINITY
@@ -99,7 +112,7 @@ export const nextFrames = (
     const key = documentKey(edit.entity, edit.entityId)
     if (edit.state === "applied" || taken.has(key)) continue
     taken.add(key)
-    if (edit.state !== "waiting" || flying.has(edit.mutationId)) continue
+    if (room <= 0 || edit.state !== "waiting" || flying.has(edit.mutationId)) continue
     const mutation = toWire(edit)
     const size = utf8.encode(JSON.stringify(mutation)).length + 1
     if (size > FRAME_UP_BYTES - ENVELOPE_BYTES) {
@@ -112,6 +125,7 @@ export const nextFrames = (
     }
     frames.at(-1)!.push(mutation)
     bytes += size
+    room--
   }
   return { frames, tooLarge }
 }

@@ -125,6 +125,12 @@ describe("asking for something else", () => {
       { do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: [{ entityCode: "task", scopes: ["p1", "p2"] }, { entityCode: "file" }] } } },
     ])
   })
+  test("a LIVE that was under way does not speak of it", () => {
+    const [asked] = asks([{ entityCode: "task", scopes: ["p1"] }, { entityCode: "note" }, { entityCode: "file" }])
+    const live = frame({ type: "LIVE", payload: { from: 5, to: 5, cursor: "c5" } })
+    expect(step(asked, live)[0].phase).toBe("catching-up")
+    expect(step(step(asked, frame({ type: "SUBSCRIBED", payload: { count: 3 } }))[0], live)[0].phase).toBe("live")
+  })
   test("a type less: on the same connection", () => {
     const [session, effects] = asks([{ entityCode: "task", scopes: ["p1"] }])
     expect([session.phase, dos(effects)]).toEqual(["live", ["UNSUBSCRIBE"]])

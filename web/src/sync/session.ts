@@ -43,6 +43,8 @@ export interface Session {
   readonly failed: number
   /** Frames in a row that did not fit the position. */
   readonly misfits: number
+  /** SUBSCRIBE and UNSUBSCRIBE frames that SUBSCRIBED has not answered: a LIVE before does not speak of them. */
+  readonly unanswered: number
   readonly progress: { readonly done: number; readonly of: number }
   /** Of the last HEARTBEAT. */
   readonly lagMs: number
@@ -113,6 +115,7 @@ export const newSession = (token: string | null, asked: ReadonlyArray<Wanted>): 
   held: NOTHING_HELD,
   failed: 0,
   misfits: 0,
+  unanswered: 0,
   progress: { done: 0, of: 0 },
   lagMs: 0,
   reason: null,
@@ -174,7 +177,7 @@ const askAgain: Cell<"asked"> = (session, { asked }) => {
   const gone = session.asked.filter((one) => !after.has(one.entityCode))
   const effects: Array<Effect> = gone.map(({ entityCode }) => ({ do: "send", frame: { type: "UNSUBSCRIBE", payload: { entityCode } } }))
   if (more.length > 0) effects.push({ do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: more } } })
-  return [{ ...session, asked, phase: more.length > 0 ? "catching-up" : session.phase }, effects]
+  return [{ ...session, asked, phase: more.length > 0 ? "catching-up" : session.phase, unanswered: session.unanswered + effects.length }, effects]
 }
 
 const same = (a: Wanted | undefined, b: Wanted): boolean => JSON.stringify(a) === JSON.stringify(b)
@@ -192,7 +195,7 @@ const join = (session: Session): Step => {
   // Without a cursor nothing says what is held: then nothing may be.
   if (held.cursor === null) effects.push({ do: "forget" })
   effects.push({ do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: asked, ...(held.cursor === null ? {} : { cursor: held.cursor }) } } }, { do: "pump" })
-  return [{ ...session, phase: "catching-up", held: held.cursor === null ? NOTHING_HELD : held, progress: { done: 0, of: 0 } }, effects]
+  return [{ ...session, phase: "catching-up", held: held.cursor === null ? NOTHING_HELD : held, unanswered: 1, progress: { done: 0, of: 0 } }, effects]
 }
 
 const joining: Cell<"frame"> = (session, { frame }) => {
@@ -226,9 +229,11 @@ const receive: Cell<"frame"> = (session, { frame }) => {
     case "LIVE": {
       if (frame.payload.from !== session.held.position) return misfit(session)
       const held = { position: frame.payload.to, cursor: frame.payload.cursor }
+      const apply: Effect = { do: "apply", frame, held, whole, letGo: false }
+      if (session.unanswered > 0) return [{ ...session, held, misfits: 0 }, [heard, apply]]
       return [
         { ...session, phase: "live", held, misfits: 0, failed: 0, lagMs: 0, reason: null, progress: { done: 0, of: 0 } },
-        [heard, { do: "apply", frame, held, whole, letGo: false }, { do: "send", frame: { type: "PING" } }, { do: "pump" }],
+        [heard, apply, { do: "send", frame: { type: "PING" } }, { do: "pump" }],
       ]
     }
     case "HEARTBEAT": {
@@ -262,8 +267,9 @@ const receive: Cell<"frame"> = (session, { frame }) => {
         ? [session, [heard, { do: "postpone", ms: retryAfter * 1_000 }]]
         : wait(session, "later", retryAfter * 1_000)
     }
-    case "AUTH_SUCCESS":
     case "SUBSCRIBED":
+      return [{ ...session, unanswered: Math.max(0, session.unanswered - 1) }, [heard]]
+    case "AUTH_SUCCESS":
     case "INVALIDATE":
     case "PRESENCE":
       return [session, [heard]]

@@ -183,8 +183,10 @@ export class FakeEdge {
         if (frame.payload.token !== this.token) return this.#end(connection, 4001)
         return this.#send(connection, { type: "AUTH_SUCCESS", payload: { userId: "ada", connectionId: "c", expiresAt: "2099-01-01T00:00:00Z" } })
       case "SUBSCRIBE":
+        this.#send(connection, { type: "SUBSCRIBED", payload: { count: 1 } })
         return this.#subscribe(connection, frame.payload.subscriptions!.map((s) => s.entityCode), frame.payload.cursor)
       case "UNSUBSCRIBE":
+        this.#send(connection, { type: "SUBSCRIBED", payload: { count: 1 } })
         connection.asked = connection.asked.filter((e) => e !== frame.payload.entityCode)
         this.#retarget(connection)
         return this.#live(connection)
