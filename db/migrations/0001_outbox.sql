@@ -9,6 +9,10 @@ create function tide.wake_key() returns bigint language sql immutable parallel s
 -- The relay that holds lease_key is the one that works.
 create function tide.lease_key() returns bigint language sql immutable parallel safe as 'select 7419002::bigint';
 
+-- A row as JSON. A message holds 8 MiB (protocol/limits.ts, MESSAGE_BYTES), and a row that fits none would stop the relay: the
+-- transaction that writes it fails instead. A domain, because a check on the table would cost every insert more.
+create domain tide.row_image as json constraint row_is_too_large_for_an_event check (pg_column_size(value) <= 8 * 1024 * 1024 - 64 * 1024);
+
 -- CACHE 1 matters: within one entity the ids must be in commit order across sessions.
 create sequence tide.outbox_id as bigint cache 1;
 
@@ -19,7 +23,7 @@ create table tide.outbox (
   entity_id   text        not null,
   scope       text,
   op          text        not null, -- INSERT, UPDATE, DELETE or READ; written by generated code alone, so no check slows it
-  after       json,
+  after       tide.row_image,
   before      json,
   at          timestamptz not null default clock_timestamp(),
   user_id     text,

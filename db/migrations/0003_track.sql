@@ -3,7 +3,7 @@
 -- Each tracked table has a function of its own, tide.capture_<entity>, generated for its key, its scope and its column
 -- types: nothing is looked up when a row changes. Two shapes:
 --   statements  an ordinary table: statement triggers with transition tables. A bulk statement writes its outbox rows with
---               one INSERT, several times faster than a row trigger; a single row costs the same.
+--               one INSERT: 5 microseconds a row where a row trigger takes 25; a single row costs the same, or a quarter more.
 --   rows        a partitioned table, a partition, an inheritance child: a statement that names another table of the tree
 --               changes their rows without firing their statement triggers; row triggers fire, and new partitions get them.
 --
@@ -12,8 +12,8 @@
 --
 -- The newest outbox row of an address must hold its newest image. Within one statement that can fail: a row trigger or a
 -- foreign-key action may change a row of this table again, and its inner statement writes its outbox rows first. So an inner
--- event (trigger depth above 1) sets tide.nested_<entity> for its transaction, and from then on the capture function tells
--- what is in the table now instead of what its statement left there. A deferrable primary key, whose values may
+-- event (trigger depth above 1) sets tide.nested_<entity> for its transaction, and it and all that follow tell what is in the
+-- table now instead of what their statement left there. A deferrable primary key, whose values may
 -- trade places, always takes that way.
 
 create table tide.tracked (
@@ -48,13 +48,6 @@ begin
   return value;
 end $$;
 
-create function tide.refuse_image(bytes integer) returns json
-language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
-begin
-  raise exception 'row too large for an event: % bytes as JSON, % at most', bytes, 8 * 1024 * 1024 - 65536
-    using errcode = 'program_limit_exceeded', hint = 'Keep large values in a table of their own that is not tracked.';
-end $$;
-
 -- What the generated functions are made of --------------------------------------------------------------------------------
 
 -- The primary key's columns in key order; empty where there is none.
@@ -82,10 +75,10 @@ create function tide.id_expression(relation oid, keys text[], alias text) return
 language sql stable set search_path = pg_catalog, pg_temp
 return case
   when cardinality(keys) = 1 then format('%s.%I::text', alias, keys[1])
-  else (select string_agg(
+  else '(' || (select string_agg(
       case when tide.is_plain_key_type(tide.column_type(id_expression.relation, k.name)) then format('%s.%I::text', alias, k.name)
       else format($f$replace(replace(%s.%I::text, '\', '\\'), ',', '\,')$f$, alias, k.name) end,
-      $f$ || ',' || $f$ order by k.place) from unnest(keys) with ordinality k(name, place))
+      $f$ || ',' || $f$ order by k.place) from unnest(keys) with ordinality k(name, place)) || ')'
 end;
 
 -- The same, refused where it would not fit a subject.
@@ -94,16 +87,20 @@ language sql stable set search_path = pg_catalog, pg_temp
 return (
   select case
     when (select bool_and(tide.is_plain_key_type(tide.column_type(fitting_id_expression.relation, k))) from unnest(keys) k) and cardinality(keys) <= 8 then id
-    else format($f$case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, 'entity id') end$f$, id)
+    else format($f$(case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, 'entity id') end)$f$, id)
   end
   from (select tide.id_expression(relation, keys, alias) as id) e);
 
-create function tide.scope_expression(relation oid, scope text, alias text) returns text
+-- The scope of the row `alias`, and the same refused where it would not fit.
+create function tide.scope_expression(scope text, alias text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+return case when scope is null then 'null::text' else format('%s.%I::text', alias, scope) end;
+
+create function tide.fitting_scope_expression(relation oid, scope text, alias text) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return case
-  when scope is null then 'null::text'
-  when tide.is_plain_key_type(tide.column_type(relation, scope)) then format('%s.%I::text', alias, scope)
-  else format($f$case when octet_length(%1$s.%2$I::text) <= 341 then %1$s.%2$I::text else tide.fit_token(%1$s.%2$I::text, 'scope') end$f$, alias, scope)
+  when scope is null or tide.is_plain_key_type(tide.column_type(relation, scope)) then tide.scope_expression(scope, alias)
+  else format($f$(case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, 'scope') end)$f$, tide.scope_expression(scope, alias))
 end;
 
 -- Whether `alias_a` and `alias_b` are the same row, in a form the primary key's index serves. `source` may be coalesce(…).
@@ -152,26 +149,106 @@ language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return 'capture_' || case when length(entity) <= 55 then entity else md5(entity) end;
 
 -- The body of a capture function. {placeholders} are filled at the end; alias o is the row before, n after, c as it is now.
+--
+-- Its way for the common case is short: each PL/pgSQL expression costs a microsecond in each transaction, as much as a whole column. So
+-- who and how is read inside the one INSERT, and the rare case that a row of an UPDATE changed its scope is noticed there as well:
+-- such a row is left out, and tide.moved says that there is one.
 create function tide.capture_source(
   relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, deferrable_key boolean
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $fn$
 declare
-  declarations constant text := $t$
+  statements constant text := $t$
 #variable_conflict use_column
-declare
-  c_user     text := nullif(current_setting('tide.user_id', true), '');
-  c_request  text := nullif(current_setting('tide.request_id', true), '');
-  c_endpoint text := nullif(current_setting('tide.endpoint', true), '');
-  c_method   text := nullif(current_setting('tide.method', true), '');
-  c_agent    text := nullif(current_setting('tide.user_agent', true), '');
-  c_ip       text := nullif(current_setting('tide.ip', true), '');
-  c_mutation text := nullif(current_setting('tide.mutation_id', true), '');
-  c_trace    text := nullif(current_setting('tide.traceparent', true), '');
-  c_now      boolean := {deferrable} or coalesce(current_setting('tide.nested_{entity}', true) = 'on', false);
-$t$;
-  head constant text := 'insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)';
-  context constant text := 'c_user, c_request, c_endpoint, c_method, c_agent, c_ip, c_mutation, c_trace';
+begin
+  if {careful} then
+    perform set_config('tide.nested_{entity}', 'on', true);
+    if tg_op = 'INSERT' then
+      {head}
+      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context}
+      from tide_new tide_n join {table} tide_c on {c_is_n};
+    elsif tg_op = 'UPDATE' then
+      {head}
+      select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+        case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, {context}
+      from (
+        select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
+          case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
+          || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
+             when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
+        from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;
+    else
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
+      where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
+    end if;
+  elsif tg_op = 'UPDATE' then
+    {head}
+    select '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
+      case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end,
+      to_json(tide_n.*), {image_o}, {context}
+    from tide_old tide_o full join tide_new tide_n on {o_is_n}{unmoved};{moved}
+  elsif tg_op = 'INSERT' then
+    {head}
+    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context} from tide_new tide_n;
+  elsif tg_op = 'DELETE' then
+    {head}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;
+  else{truncated}
+  end if;
+  if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
+  end if;
+  return null;
+end$t$;
+  unmoved constant text := $t$
+    where case when {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null
+      then set_config('tide.moved', 'on', true) is null else true end$t$;
+  moved constant text := $t$
+    if current_setting('tide.moved', true) = 'on' then
+      perform set_config('tide.moved', '', true);
+      {head}
+      select '{entity}', s.id, case when s.op = 'DELETE' then s.scope_o else s.scope_n end, s.op,
+        case when s.op = 'INSERT' then s.image end, case when s.op = 'DELETE' then s.before end, {context}
+      from (
+        select {id_n} as id, {scope_o} as scope_o, {fit_n} as scope_n, to_json(tide_n.*) as image, {image_o} as before, unnest(array['DELETE', 'INSERT']) as op
+        from tide_old tide_o full join tide_new tide_n on {o_is_n}
+        where {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null) s;
+    end if;$t$;
+  rows constant text := $t$
+begin
+  if {careful} then
+    perform set_config('tide.nested_{entity}', 'on', true);
+    if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+    end if;
+    if tg_op = 'UPDATE' then
+      {head}
+      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
+      from {table} tide_c where {c_is_new};
+    elsif tg_op = 'INSERT' then
+      {head}
+      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
+    end if;
+  elsif tg_op = 'TRUNCATE' then{truncated}
+  elsif tg_op = 'UPDATE' and ({id_old} = {id_new}) and ({scope_old} is not distinct from {scope_new}) then
+    {head}
+    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', to_json(new), {image_old}, {context});
+  else
+    if tg_op <> 'INSERT' then
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+    end if;
+    if tg_op <> 'DELETE' then
+      {head}
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', to_json(new), null, {context});
+    end if;
+  end if;
+  if pg_try_advisory_lock_shared({wake}) then{wake_up}
+  end if;
+  return null;
+end$t$;
   truncated constant text := $t$
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -179,118 +256,39 @@ $t$;
     end if;
     {head}
     select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from {truncated_rows};$t$;
-  tail constant text := $t$
-  if not found then return null; end if;
-  if pg_trigger_depth() > 1 then perform set_config('tide.nested_{entity}', 'on', true); end if;
-  if pg_try_advisory_lock_shared({wake}) then
+  wake_up constant text := $t$
     perform pg_advisory_unlock_shared({wake});
-    perform pg_notify('tide_wake', '');
-  end if;
-  return null;
-end$t$;
-  statements constant text := $t$begin
-  if tg_op = 'INSERT' then
-    if not c_now then
-      {head}
-      select '{entity}', s.id, s.scope, 'INSERT', {checked}, null, {context}
-      from (select {id_n} as id, {scope_n} as scope, to_json(tide_n.*) as image from tide_new tide_n offset 0) s;
-    else
-      {head}
-      select '{entity}', s.id, s.scope, 'INSERT', {checked}, null, {context}
-      from (select {id_c} as id, {scope_c} as scope, to_json(tide_c.*) as image from tide_new tide_n join {table} tide_c on {c_is_n} offset 0) s;
-    end if;
-  elsif tg_op = 'UPDATE' then
-    if not c_now then
-      {head}
-      select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_n end, case when s.op = 'DELETE' then s.scope_o else s.scope_n end, s.op,
-        case when s.op <> 'DELETE' then {checked} end, case when s.op <> 'INSERT' then s.before end, {context}
-      from (
-        select {id_o} as id_o, {id_n} as id_n, {scope_o} as scope_o, {scope_n} as scope_n, to_json(tide_n.*) as image, {image_o} as before, {ops} as op
-        from tide_old tide_o full join tide_new tide_n on {o_is_n} offset 0) s;
-    else
-      {head}
-      select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-        case when s.op <> 'DELETE' then {checked} end, case when s.op <> 'INSERT' then s.before end, {context}
-      from (
-        select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {scope_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
-          case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
-          || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
-             when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
-        from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o} offset 0) s;
-    end if;
-  elsif tg_op = 'DELETE' then
-    if not c_now then
-      {head}
-      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;
-    else
-      {head}
-      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
-      where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
-    end if;
-  else{truncated}
-  end if;{tail}$t$;
-  rows constant text := $t$  c_gone     boolean := false;
-  c_came     boolean := false;
-  c_id       text;
-  c_scope    text;
-  c_image    json;
-begin
-  if tg_op = 'TRUNCATE' then{truncated}
-  else
-    if tg_op <> 'DELETE' then
-      if c_now then
-        select true, {id_c}, {scope_c}, to_json(tide_c.*) into c_came, c_id, c_scope, c_image from {table} tide_c where {c_is_new};
-        c_came := coalesce(c_came, false);
-      else
-        c_came := true;
-        c_id := {id_new};
-        c_scope := {scope_new};
-        c_image := to_json(new);
-      end if;
-      if pg_column_size(c_image) > {image_bytes} then c_image := tide.refuse_image(pg_column_size(c_image)); end if;
-    end if;
-    if tg_op <> 'INSERT' then
-      if c_now then
-        c_gone := not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old});
-      else
-        c_gone := not c_came or c_id <> {id_old} or c_scope is distinct from {scope_old};
-      end if;
-    end if;
-    if c_gone then
-      {head}
-      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-    end if;
-    if c_came then
-      {head}
-      values ('{entity}', c_id, c_scope, case when c_gone or tg_op = 'INSERT' then 'INSERT' else 'UPDATE' end, c_image,
-        case when not c_gone and tg_op = 'UPDATE' then {image_old} end, {context});
-    end if;
-  end if;{tail}$t$;
-  plain_keys boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
-  source text := declarations || case when by_row then rows else statements end;
+    perform pg_notify('tide_wake', '');$t$;
+  plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
+  source text := case when by_row then rows else statements end;
   part record;
 begin
   for part in
     select * from (values
+      ('careful', '(pg_trigger_depth() > 1 or {always} current_setting(''tide.nested_{entity}'', true) = ''on'') and tg_op <> ''TRUNCATE'''),
+      ('always', case when deferrable_key then 'true or' else '' end),
+      ('unmoved', case when scope is null then '' else unmoved end),
+      ('moved', case when scope is null then '' else moved end),
+      ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('truncated', truncated),
-      ('tail', tail),
-      ('head', head),
-      ('context', context),
-      ('checked', 'case when pg_column_size(s.image) > {image_bytes} then tide.refuse_image(pg_column_size(s.image)) else s.image end'),
-      ('ops', case
-        when scope is null then $f$case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end$f$
-        else $f$unnest(case when tide_n.{key} is null then array['DELETE'] when tide_o.{key} is null then array['INSERT']
-          when {scope_o} is distinct from {scope_n} then array['DELETE', 'INSERT'] else array['UPDATE'] end)$f$ end),
+      ('wake_up', wake_up),
+      ('head', 'insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)'),
+      ('context', (
+        select string_agg(format('nullif(current_setting(%L, true), '''')', 'tide.' || name), ', ' order by place)
+        from unnest(array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent']) with ordinality c(name, place))),
       ('id_n', tide.fitting_id_expression(relation, keys, 'tide_n')),
       ('id_c', tide.fitting_id_expression(relation, keys, 'tide_c')),
       ('id_o', tide.id_expression(relation, keys, 'tide_o')),
       ('id_new', tide.fitting_id_expression(relation, keys, 'new')),
       ('id_old', tide.id_expression(relation, keys, 'old')),
-      ('scope_n', tide.scope_expression(relation, scope, 'tide_n')),
-      ('scope_c', tide.scope_expression(relation, scope, 'tide_c')),
-      ('scope_o', tide.scope_expression(relation, scope, 'tide_o')),
-      ('scope_new', tide.scope_expression(relation, scope, 'new')),
-      ('scope_old', tide.scope_expression(relation, scope, 'old')),
+      ('scope_n', tide.scope_expression(scope, 'tide_n')),
+      ('scope_c', tide.scope_expression(scope, 'tide_c')),
+      ('scope_o', tide.scope_expression(scope, 'tide_o')),
+      ('scope_new', tide.scope_expression(scope, 'new')),
+      ('scope_old', tide.scope_expression(scope, 'old')),
+      ('fit_n', tide.fitting_scope_expression(relation, scope, 'tide_n')),
+      ('fit_c', tide.fitting_scope_expression(relation, scope, 'tide_c')),
+      ('fit_new', tide.fitting_scope_expression(relation, scope, 'new')),
       ('image_o', case when before_image then 'to_json(tide_o.*)' else 'null::json' end),
       ('image_old', case when before_image then 'to_json(old)' else 'null::json' end),
       ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
@@ -304,8 +302,6 @@ begin
         then '{table} tide_o where tide_o.tableoid = tg_relid or tg_relid = {relation} and not exists (select from pg_trigger where tgrelid = tide_o.tableoid and tgname = ''tide_truncate'')'
         else 'only {table} tide_o' end),
       ('key', quote_ident(keys[1])),
-      ('image_bytes', (8 * 1024 * 1024 - 65536)::text),
-      ('deferrable', deferrable_key::text),
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),
@@ -374,7 +370,7 @@ set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' s
 begin
   execute format(
     'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
-    tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.relation, tracked.scope_column, 'tide_o'),
+    tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
     case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
   perform pg_notify('tide_wake', '');
 end $$;

@@ -70,7 +70,7 @@ create function tide.locked_row(held tide.tracked, key text[], out image jsonb, 
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s for update of tide_t',
-    tide.scope_expression(held.relation, held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
+    tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
     held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
   into image, scope, id using key;
 exception
@@ -219,7 +219,7 @@ begin
     -- May they put the row where it would go? Asked before the database looks at the values, so that its refusals tell nobody anything, …
     if m_op <> 'delete' and (held.scope_column is null and m_op = 'create' or data ? held.scope_column) then
       columns := tide.record_columns(held.relation, stored);
-      execute format('select %s from jsonb_to_record($1) as tide_r(%s)', tide.scope_expression(held.relation, held.scope_column, 'tide_r'), columns) into rule using stored;
+      execute format('select %s from jsonb_to_record($1) as tide_r(%s)', tide.scope_expression(held.scope_column, 'tide_r'), columns) into rule using stored;
       if (m_op = 'create' or rule is distinct from here.scope) and not authz.allows(user_id, 'CREATE', rule, m_entity, m_entity_id) then return hidden; end if;
     end if;
 
@@ -234,7 +234,7 @@ begin
         tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
       else format('delete from %s as tide_t using (%s) tide_k where %s', held.relation,
         tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
-    end || format(' returning %s as scope, %s as id', tide.scope_expression(held.relation, held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'));
+    end || format(' returning %s as scope, %s as id', tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'));
     set local search_path to default;
     execute statement into there using key, data;
     set constraints all immediate;

@@ -43,12 +43,12 @@ begin
   if last_key is null then return; end if;
   execute format($q$
     insert into tide.outbox (entity, entity_id, scope, op, after, user_id, request_id)
-    select %1$L, s.id, s.scope, 'READ', case when pg_column_size(s.image) > %2$s then tide.refuse_image(pg_column_size(s.image)) else s.image end,
+    select %1$L, s.id, s.scope, 'READ', s.image,
       nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), '')
     from (
-      select %3$s as id, %4$s as scope, to_json(tide_t.*) as image from %5$s tide_t
-      where %6$s and (%7$s) <= (select %7$s from (%8$s) tide_t) order by %7$s for share of tide_t) s$q$,
-    held.entity, 8 * 1024 * 1024 - 65536, tide.fitting_id_expression(relation, held.key_columns, 'tide_t'), tide.scope_expression(relation, held.scope_column, 'tide_t'), relation,
+      select %2$s as id, %3$s as scope, to_json(tide_t.*) as image from %4$s tide_t
+      where %5$s and (%6$s) <= (select %6$s from (%7$s) tide_t) order by %6$s for share of tide_t) s$q$,
+    held.entity, tide.fitting_id_expression(relation, held.key_columns, 'tide_t'), tide.fitting_scope_expression(relation, held.scope_column, 'tide_t'), relation,
     case when after_key is null then 'true' else format('(%s) > (select %s from (%s) tide_t)', key_list, key_list, replace(tide.key_query(relation, held.key_columns), '$1[', '$2[')) end,
     key_list, tide.key_query(relation, held.key_columns))
   using last_key, after_key;
