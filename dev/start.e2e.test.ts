@@ -75,7 +75,7 @@ const query = async (started: Started, text: string): Promise<ReadonlyArray<Reco
   }
 }
 
-it("serves, stops on Ctrl-C without leaving a process, and goes on with its data", async () => {
+it("serves, starts again what dies, stops on Ctrl-C without leaving a process, and goes on with its data", async () => {
   const dataDir = newFolder()
   const first = await begin(dataDir)
   const names = first.run().processes.map((one) => one.name)
@@ -86,6 +86,13 @@ it("serves, stops on Ctrl-C without leaving a process, and goes on with its data
   const token = await fetch(`http://127.0.0.1:${first.webPort}/v1/demo/token`, { method: "POST", body: JSON.stringify({ user: "ada" }), headers: { "content-type": "application/json" } })
   expect(await token.json()).toMatchObject({ token: expect.any(String) as unknown })
   await query(first, "create table kept as select 42 as n")
+
+  const edge = first.run().processes.find((one) => one.name === "edge-1")!
+  process.kill(edge.pid!, "SIGKILL")
+  const again = await until(() => first.run().processes.find((one) => one.name === "edge-1" && one.pid !== null && one.pid !== edge.pid), { what: "edge-1 has a new process" })
+  expect(again.port).toBe(edge.port)
+  await until(async () => (await fetch(`http://127.0.0.1:${edge.port}/readyz`)).ok, { what: "edge-1 is ready again", deadline: 20_000 })
+  expect(first.said()).toContain("edge-1 was ended by SIGKILL")
 
   const before = pids(first)
   process.kill(-first.child.pid!, "SIGINT")
@@ -98,30 +105,17 @@ it("serves, stops on Ctrl-C without leaving a process, and goes on with its data
   expect(second.said()).toContain("up to date")
 })
 
-it("starts a service again that died, and says so", async () => {
-  const started = await begin(newFolder())
-  const edge = started.run().processes.find((one) => one.name === "edge-1")!
-  process.kill(edge.pid!, "SIGKILL")
-  const again = await until(() => started.run().processes.find((one) => one.name === "edge-1" && one.pid !== null && one.pid !== edge.pid), { what: "edge-1 has a new process" })
-  expect(again.port).toBe(edge.port)
-  await until(async () => (await fetch(`http://127.0.0.1:${edge.port}/readyz`)).ok, { what: "edge-1 is ready again", deadline: 20_000 })
-  expect(started.said()).toContain("edge-1 was ended by SIGKILL")
-})
-
-it("runs beside another with its own ports and data", async () => {
-  const [one, other] = await Promise.all([begin(newFolder()), begin(newFolder())])
-  expect(new Set([...pids(one), ...pids(other)]).size).toBe(16)
+it("runs beside another; killed, it leaves no process and starts again at once", async () => {
+  const dataDir = newFolder()
+  const [one, other] = await Promise.all([begin(dataDir), begin(newFolder())])
+  const before = pids(one)
+  expect(new Set([...before, ...pids(other)]).size).toBe(16)
   const answers = await Promise.all([one, other].map(async ({ webPort }) => (await fetch(`http://127.0.0.1:${webPort}/readyz`)).status))
   expect(answers).toEqual([200, 200])
-})
 
-it("leaves no process when it is killed, and starts again at once", async () => {
-  const dataDir = newFolder()
-  const first = await begin(dataDir)
-  const before = pids(first)
-  const { supervisor } = first.run()
-  process.kill(supervisor.pid, "SIGKILL")
-  const second = await begin(dataDir)
+  process.kill(one.run().supervisor.pid, "SIGKILL")
+  const again = await begin(dataDir)
   expect(before.filter(isAlive)).toEqual([])
-  expect(pids(second)).toHaveLength(8)
+  expect(pids(again)).toHaveLength(8)
+  expect(pids(other).every(isAlive)).toBe(true)
 })

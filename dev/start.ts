@@ -47,7 +47,8 @@ const program = Effect.gen(function* () {
     Effect.scoped(run),
     Effect.tap(stopAsked, () => Effect.sync(() => screen.line(ready ? "\n  … stopping" : "\n  … stopping before it was ready"))),
   )
-  screen.line(`  ✓ stopped; the data is in ${relative(process.cwd(), config.dataDir) || config.dataDir}`)
+  const near = relative(process.cwd(), config.dataDir)
+  screen.line(`  ✓ stopped; the data is in ${near === "" || near.startsWith("..") ? config.dataDir : near}`)
 })
 
 const report = (cause: Cause.Cause<unknown>): void => {
