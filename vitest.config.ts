@@ -48,6 +48,8 @@ export default defineConfig({
       },
       {
         plugins: [vue()],
+        // Found on the way, they would reload the page in the middle of a test.
+        optimizeDeps: { include: ["pinia", "rxdb/plugins/core", "rxdb/plugins/storage-dexie", "rxjs", "vue"] },
         test: {
           name: "browser",
           include: ["web/**/*.browser.test.ts"],

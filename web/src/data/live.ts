@@ -18,9 +18,9 @@ import { current } from "./replica.ts"
 const NO_ROWS: ReadonlyArray<never> = []
 
 /** The rows of a type that match. What the getter reads is tracked; so is what `where` and `sort` read while the query is set up. */
-export const useRows = <E extends EntityCode>(
+export const useRows = <E extends EntityCode, const Q extends Query<NoInfer<E>> = Query<E>>(
   entity: E,
-  query: () => Query<E> = () => ({}),
+  query: () => Q = () => ({}) as Q,
 ): Readonly<ShallowRef<ReadonlyArray<Doc<E>>>> => {
   const rows = shallowRef<ReadonlyArray<Doc<E>>>(NO_ROWS)
   let stop = (): void => {}

@@ -132,7 +132,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       case "postpone":
         return pusher.postpone(effect.ms)
       case "pong":
-        if (pingedAt !== null) latencyMs = Math.max(0, now() - pingedAt)
+        if (pingedAt !== null) latencyMs = Math.max(1, Math.round(now() - pingedAt))
         pingedAt = null
         return
     }

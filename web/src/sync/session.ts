@@ -177,7 +177,8 @@ const askAgain: Cell<"asked"> = (session, { asked }) => {
   const gone = session.asked.filter((one) => !after.has(one.entityCode))
   const effects: Array<Effect> = gone.map(({ entityCode }) => ({ do: "send", frame: { type: "UNSUBSCRIBE", payload: { entityCode } } }))
   if (more.length > 0) effects.push({ do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: more } } })
-  return [{ ...session, asked, phase: more.length > 0 ? "catching-up" : session.phase, unanswered: session.unanswered + effects.length }, effects]
+  const next: Session = { ...session, asked, unanswered: session.unanswered + effects.length }
+  return [more.length > 0 ? { ...next, phase: "catching-up", progress: { done: 0, of: 0 } } : next, effects]
 }
 
 const same = (a: Wanted | undefined, b: Wanted): boolean => JSON.stringify(a) === JSON.stringify(b)
@@ -232,7 +233,7 @@ const receive: Cell<"frame"> = (session, { frame }) => {
       const apply: Effect = { do: "apply", frame, held, whole, letGo: false }
       if (session.unanswered > 0) return [{ ...session, held, misfits: 0 }, [heard, apply]]
       return [
-        { ...session, phase: "live", held, misfits: 0, failed: 0, lagMs: 0, reason: null, progress: { done: 0, of: 0 } },
+        { ...session, phase: "live", held, misfits: 0, failed: 0, lagMs: 0, reason: null },
         [heard, apply, { do: "send", frame: { type: "PING" } }, { do: "pump" }],
       ]
     }
