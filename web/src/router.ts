@@ -1,6 +1,7 @@
 /** Addresses. Nobody signed in: everything leads to the sign-in, and from there to where one was going. */
 import { createRouter, createWebHistory } from "vue-router"
 import { useSession } from "./stores/session.ts"
+import { useSync } from "./stores/sync.ts"
 import ProjectView from "./views/ProjectView.vue"
 import SignInView from "./views/SignInView.vue"
 import WorkspaceView from "./views/WorkspaceView.vue"
@@ -32,7 +33,8 @@ export const router = createRouter({
 router.beforeEach((to) => {
   const signedIn = useSession().user !== null
   if (!signedIn && to.meta["open"] !== true) return { name: "sign-in", query: to.fullPath === "/" ? {} : { next: to.fullPath } }
-  if (signedIn && to.name === "sign-in") return { name: "home" }
+  // Somebody whose token has ended is still here, and may sign in again.
+  if (signedIn && to.name === "sign-in" && useSync().status.kind !== "signed-out") return { name: "home" }
   return true
 })
 router.afterEach((to) => {

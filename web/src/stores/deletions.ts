@@ -8,7 +8,7 @@ import { remove } from "../data/edit.ts"
 import type { EntityCode } from "../data/entities.ts"
 import { current } from "../data/replica.ts"
 import { useAnnouncer } from "./announcer.ts"
-import { useToasts } from "./toasts.ts"
+import { UNDO, useToasts } from "./toasts.ts"
 
 type Address = readonly [entity: EntityCode, id: string]
 
@@ -49,12 +49,14 @@ export const useDeletions = defineStore("deletions", () => {
     const key = keyOf(entity, id)
     hidden.set(key, [entity, id])
     save(user)
-    announcer.say(`Deleted ${what}. Control Z undoes it.`)
     toasts.show(`Deleted ${what}`, {
-      undo: () => {
-        hidden.delete(key)
-        save(user)
-        announcer.say(`${what} is back`)
+      button: {
+        label: UNDO,
+        press: () => {
+          hidden.delete(key)
+          save(user)
+          announcer.say(`${what} is back`)
+        },
       },
       done: () => {
         if (!hidden.has(key) || current.value?.replica.user !== user) return

@@ -1,6 +1,6 @@
 /**
- * Short messages at the bottom edge. One with `undo` is a deed that is done only when the toast ends: `done` runs then, or
- * `undo` where the person thought better of it. The timers are here and not in the view, so that a hidden tab keeps its word.
+ * Short messages at the bottom edge. One with `done` is a deed that is done only when the toast ends, unless its button, Undo, was
+ * pressed before. The timers are here and not in the view, so that a hidden tab keeps its word.
  */
 import { defineStore } from "pinia"
 import { ref } from "vue"
@@ -9,12 +9,15 @@ export interface Toast {
   readonly id: number
   readonly text: string
   readonly kind: "plain" | "bad"
-  readonly undo: (() => void) | null
+  readonly button: { readonly label: string; readonly press: () => void } | null
   readonly done: (() => void) | null
 }
 
 /** Milliseconds a toast stays: long enough to read it and reach the button. */
 export const TOAST_MS = 6_000
+
+/** What the button says that Control Z presses. */
+export const UNDO = "Undo"
 
 export const useToasts = defineStore("toasts", () => {
   const toasts = ref<ReadonlyArray<Toast>>([])
@@ -33,23 +36,23 @@ export const useToasts = defineStore("toasts", () => {
     timers.set(id, setTimeout(() => close(id), TOAST_MS))
   }
 
-  const show = (text: string, more: Partial<Pick<Toast, "kind" | "undo" | "done">> = {}): number => {
-    const toast: Toast = { id: next++, text, kind: "plain", undo: null, done: null, ...more }
+  const show = (text: string, more: Partial<Pick<Toast, "kind" | "button" | "done">> = {}): number => {
+    const toast: Toast = { id: next++, text, kind: "plain", button: null, done: null, ...more }
     toasts.value = [...toasts.value, toast]
     start(toast.id)
     return toast.id
   }
   /** The toast ends; what it announced is done. */
   const close = (id: number): void => drop(id)?.done?.()
-  const undo = (id: number): void => drop(id)?.undo?.()
+  const press = (id: number): void => drop(id)?.button?.press()
   /** Undoes the newest that can be. */
   const undoLast = (): boolean => {
-    const last = toasts.value.findLast((t) => t.undo !== null)
-    if (last !== undefined) undo(last.id)
+    const last = toasts.value.findLast((t) => t.button?.label === UNDO)
+    if (last !== undefined) press(last.id)
     return last !== undefined
   }
   /** While the pointer or the focus is on it, a toast waits. */
   const hold = (id: number): void => clearTimeout(timers.get(id))
 
-  return { toasts, show, close, undo, undoLast, hold, start }
+  return { toasts, show, close, press, undoLast, hold, start }
 })

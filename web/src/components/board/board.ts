@@ -29,6 +29,8 @@ export interface Board {
   readonly creating: Ref<Status | null>
   /** The card whose menu is open. */
   readonly menu: Ref<string | null>
+  /** The change by somebody else for which each card glowed last: a card drawn anew does not glow again. */
+  readonly glowed: Map<string, number>
   readonly comments: ComputedRef<ReadonlyMap<string, number>>
   /** Where the card is: column and row. */
   readonly whereIs: (id: string) => { readonly status: Status; readonly index: number } | null
@@ -149,5 +151,5 @@ export const makeBoard = (project: Readonly<Ref<string>>): Board => {
     if (next !== undefined) focus(next.id)
   }
 
-  return { project, columns, active, wanted, creating, menu, comments, whereIs, focus, go, move, shift, add, erase }
+  return { project, columns, active, wanted, creating, menu, glowed: new Map(), comments, whereIs, focus, go, move, shift, add, erase }
 }
