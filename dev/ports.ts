@@ -1,5 +1,6 @@
 /** Loopback ports: free ones for the embedded servers, and a clear error for a configured one that is taken. */
 import { Effect } from "effect"
+import { randomInt } from "node:crypto"
 import { createServer } from "node:net"
 import { DevError } from "./errors.ts"
 
@@ -14,12 +15,16 @@ const bind = (port: number): Effect.Effect<number, NodeJS.ErrnoException> =>
     })
   })
 
+/** Below what systems give to outgoing connections: such a one could sit on a server's port while the server starts again. */
+const FIRST = 20_000
+const LAST = 31_999
+const TRIES = 50
+
 /** `preferred` if nobody listens there, else any free port. */
-export const freePort = (preferred?: number): Effect.Effect<number> =>
-  bind(preferred ?? 0).pipe(
-    Effect.catch(() => bind(0)),
-    Effect.orDie,
-  )
+export const freePort = (preferred?: number): Effect.Effect<number> => {
+  const candidates = [...(preferred === undefined ? [] : [preferred]), ...Array.from({ length: TRIES }, () => randomInt(FIRST, LAST + 1)), 0]
+  return Effect.firstSuccessOf(candidates.map(bind)).pipe(Effect.orDie)
+}
 
 /** Fails where somebody else listens on the port that `variable` names. */
 export const requireFree = (port: number, variable: string): Effect.Effect<void, DevError> =>
