@@ -59,7 +59,7 @@ export const give = (world: World, to: Behind, patterns: ReadonlyArray<ViewPatte
     })
     .then(() => {
       if (!signal.aborted) to.given()
-    }, unread(to, signal))
+    }, unread(world, to, signal))
 }
 
 /** What came after the position and up to now, for the whole view. `upTo`: the sequence as of which the view was decided. */
@@ -95,15 +95,16 @@ export const catchUp = (world: World, to: Behind, view: ReadonlyArray<ViewPatter
       else if (reached > began) to.behind()
       // STATE itself is behind.
       else setTimeout(() => signal.aborted || to.behind(), STATE_BEHIND_MS)
-    }, unread(to, signal))
+    }, unread(world, to, signal))
 }
 
 const unread =
-  (to: Behind, signal: AbortSignal) =>
+  (world: World, to: Behind, signal: AbortSignal) =>
   (cause: unknown): void => {
     if (signal.aborted) return
-    if (cause instanceof LogError) to.unread(cause.message, cause.hint)
-    else throw cause
+    if (cause instanceof LogError) return to.unread(cause.message, cause.hint)
+    world.defect(cause)
+    to.unread("the state could not be read", "the edge's log says more")
   }
 
 /** Waits for a full socket, but not for ever: it holds a place that others wait for. */

@@ -351,8 +351,16 @@ export class Connection implements Member, Behind {
     this.#send({ type: "HEARTBEAT", payload: { ...this.#move(this.#position, claim), lagMs: this.#world.lagMs() } })
   }
 
-  /** Member: what is pending, up to the edge's position. */
+  /** Member: what is pending, up to the edge's position. A mistake in one connection must not end the others. */
   flush(): void {
+    try {
+      this.#flush()
+    } catch (cause) {
+      this.#broken(cause)
+    }
+  }
+
+  #flush(): void {
     const { live, ring } = this.#world
     const { mode } = this.#session
     const chain = this.pending

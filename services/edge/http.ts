@@ -53,7 +53,8 @@ const nothing = () => fail("not_found", "there is nothing here that you may see"
 export const httpApi = (api: HttpApi): RequestListener => {
   let underway = 0
   return (request, response) => {
-    const url = new URL(request.url ?? "/", "http://edge")
+    const url = URL.parse(request.url ?? "/", "http://edge")
+    if (url === null) return send(response, failed(nothing()))
     const observed = request.method === "GET" || request.method === "HEAD" ? observeAnswer(url.pathname, "edge", api.ready) : null
     if (observed !== null) {
       response.writeHead(observed.status, { "content-type": observed.contentType, "cache-control": "no-store" })

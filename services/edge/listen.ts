@@ -96,8 +96,8 @@ const closed = async (server: Server, sockets: WebSocketServer): Promise<void> =
 const upgrade = ({ edge, origins }: Listen, sockets: WebSocketServer, request: IncomingMessage, raw: Duplex, head: Buffer): void => {
   // What goes wrong with a socket is told by its end.
   raw.on("error", () => raw.destroy())
-  const url = new URL(request.url ?? "/", "http://edge")
-  if (url.pathname !== "/ws") return deny(raw, 404, "Not Found", "the WebSocket is at /ws")
+  const url = URL.parse(request.url ?? "/", "http://edge")
+  if (url?.pathname !== "/ws") return deny(raw, 404, "Not Found", "the WebSocket is at /ws")
   const { world } = edge
   if (world === null) return deny(raw, 503, "Service Unavailable", edge.reasons().join("; "))
   if (!edge.hasRoom) return deny(raw, 503, "Service Unavailable", "the edge has as many connections as it may")
