@@ -15,10 +15,10 @@ export const useDraft = (entity: EntityCode, id: () => string | null | undefined
   const text = shallowRef<string | null>(null)
   let stop = (): void => {}
   watch(
-    [current, id],
+    [current, () => id() ?? null],
     ([now, wanted]) => {
       stop()
-      const key = wanted == null ? null : draftKey(entity, wanted, field)
+      const key = wanted === null ? null : draftKey(entity, wanted, field)
       const read = (): string | null => (key === null ? null : (now?.replica.store.drafts.get(key)?.value ?? null))
       text.value = read()
       stop = now?.replica.store.listen((change) => void (key !== null && change.drafts.includes(key) && (text.value = read()))) ?? (() => {})
@@ -29,9 +29,9 @@ export const useDraft = (entity: EntityCode, id: () => string | null | undefined
   return computed({
     get: () => text.value,
     set: (value) => {
-      const wanted = id()
+      const wanted = id() ?? null
       const store = current.value?.replica.store
-      if (wanted == null || store === undefined) return
+      if (wanted === null || store === undefined) return
       const key = draftKey(entity, wanted, field)
       const scope = current.value?.views.of(entity).docs.get(wanted)?.scope ?? null
       void (value === null

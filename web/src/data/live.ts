@@ -45,12 +45,12 @@ export const useRow = <E extends EntityCode>(entity: E, id: () => string | null 
   const row = shallowRef<Doc<E> | null>(null)
   let stop = (): void => {}
   watch(
-    [() => current.value?.views.of(entity), id],
+    [() => current.value?.views.of(entity), () => id() ?? null],
     ([view, wanted]) => {
       stop()
-      const read = (): Doc<E> | null => (wanted == null ? null : ((view?.docs.get(wanted) as Doc<E> | undefined) ?? null))
+      const read = (): Doc<E> | null => (wanted === null ? null : ((view?.docs.get(wanted) as Doc<E> | undefined) ?? null))
       row.value = read()
-      stop = view === undefined || wanted == null ? () => {} : view.watch((ids) => void (ids.has(wanted) && (row.value = read())))
+      stop = view === undefined || wanted === null ? () => {} : view.watch((ids) => void (ids.has(wanted) && (row.value = read())))
     },
     { immediate: true, flush: "sync" },
   )

@@ -26,10 +26,11 @@ export const runQuery = <E extends EntityCode>(view: View, query: Query<E>): Run
   const compare = comparer(query)
   const all = (): ReadonlyArray<Doc<E>> => {
     const rows: Array<Doc<E>> = []
-    if (query.scope == null) {
+    const scope = query.scope ?? null
+    if (scope === null) {
       for (const doc of view.docs.values()) if (matches(doc as Doc<E>)) rows.push(doc as Doc<E>)
     } else {
-      for (const id of view.inScope(query.scope)) {
+      for (const id of view.inScope(scope)) {
         const doc = view.docs.get(id) as Doc<E> | undefined
         if (doc !== undefined && matches(doc)) rows.push(doc)
       }
@@ -57,8 +58,8 @@ export const runQuery = <E extends EntityCode>(view: View, query: Query<E>): Run
   }
 }
 
-const matcher = <E extends EntityCode>({ scope, where }: Query<E>): ((doc: Doc<E>) => boolean) => {
-  const inScope = (doc: Doc<E>): boolean => scope == null || doc.scope === scope
+const matcher = <E extends EntityCode>({ scope = null, where }: Query<E>): ((doc: Doc<E>) => boolean) => {
+  const inScope = (doc: Doc<E>): boolean => scope === null || doc.scope === scope
   if (where === undefined) return inScope
   if (typeof where === "function") return (doc) => inScope(doc) && where(doc)
   const wanted = Object.entries(where)
@@ -69,12 +70,12 @@ const comparer = <E extends EntityCode>({ sort }: Query<E>): ((a: Doc<E>, b: Doc
   const byId = (a: Doc<E>, b: Doc<E>): number => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0)
   if (sort === undefined) return byId
   if (typeof sort === "function") return (a, b) => sort(a, b) || byId(a, b)
-  return (a, b) => order(a.row[sort], b.row[sort]) || byId(a, b)
+  return (a, b) => order(a.row[sort] ?? null, b.row[sort] ?? null) || byId(a, b)
 }
 
 /** Numbers and text by their order; what is missing stands last. */
 const order = (a: unknown, b: unknown): number =>
-  a === b ? 0 : a == null ? 1 : b == null ? -1 : (a as string) < (b as string) ? -1 : 1
+  a === b ? 0 : a === null ? 1 : b === null ? -1 : (a as string) < (b as string) ? -1 : 1
 
 const placeOf = <T>(sorted: ReadonlyArray<T>, item: T, compare: (a: T, b: T) => number): number => {
   let low = 0

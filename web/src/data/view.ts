@@ -85,7 +85,7 @@ export const createViews = (replica: Replica, now: () => number = Date.now): Vie
     const row = overlaid(stored, edits)
     const last = edits.at(-1)
     const before = view(entity).docs.get(id)
-    const version = stored?.data == null ? 0 : stored.version
+    const version = stored === undefined || stored.data === null ? 0 : stored.version
     const known = versions.get(key)
     if (stored === undefined) versions.delete(key)
     else versions.set(key, stored.version)
@@ -116,7 +116,7 @@ export const createViews = (replica: Replica, now: () => number = Date.now): Vie
       if (ids === undefined) changed.set(entity, new Set([id]))
       else ids.add(id)
     }
-    for (const [entity, ids] of changed) for (const listener of [...view(entity).listeners]) listener(ids)
+    for (const [entity, ids] of changed) for (const listener of view(entity).listeners) listener(ids)
   }
 
   const fileEdit = (id: string): string | undefined => {

@@ -29,18 +29,20 @@ export const runForLeader = ({ name, onLead, onLose, locks }: LeadershipOptions)
   let release = (): void => {}
   let queued = new AbortController()
 
-  const hold = (): Promise<void> => {
-    if (closed) return Promise.resolve()
-    leading = true
-    onLead()
-    return new Promise((resolve) => (release = resolve))
-  }
   const campaign = (steal: boolean): void => {
     queued.abort()
     queued = new AbortController()
+    let held = false
+    const hold = (): Promise<void> => {
+      if (closed) return Promise.resolve()
+      held = true
+      leading = true
+      onLead()
+      return new Promise((resolve) => (release = resolve))
+    }
     locks.request(name, steal ? { steal } : { signal: queued.signal }, hold).catch(() => {
-      // Either our place in the queue was given up for a steal, or the lock was stolen from us.
-      if (!leading || closed) return
+      // Either this place in the queue was given up for a steal, or the lock was stolen.
+      if (!held || closed) return
       leading = false
       onLose()
       campaign(false)

@@ -14,7 +14,7 @@ export const createMemoryStore = (): Store => {
       for (const key of deletes) map.delete(key)
       for (const value of puts) map.set(keyOf(value), value)
       const change = { docs: [], edits: [], drafts: [], [kind]: [...deletes, ...puts.map(keyOf)] }
-      for (const listener of [...listeners]) listener(change)
+      for (const listener of listeners) listener(change)
     }
 
   return {

@@ -35,7 +35,7 @@ const local = schemaOf<Local>(["value"])
 export interface RxStoreOptions {
   /** Of the database: one a person. Any text. */
   readonly name: string
-  readonly storage: RxStorage<any, any>
+  readonly storage: RxStorage<unknown, unknown>
   /** Whether other tabs may have it open too. */
   readonly shared: boolean
 }
@@ -64,7 +64,7 @@ export const openRxStore = async ({ name, storage, shared }: RxStoreOptions): Pr
   const collections = await database.addCollections({ documents: { schema: documents }, local: { schema: local } })
   const listeners = new Set<(change: StoreChange) => void>()
   const tell = (change: Partial<StoreChange>): void => {
-    for (const listener of [...listeners]) listener({ docs: [], edits: [], drafts: [], ...change })
+    for (const listener of listeners) listener({ docs: [], edits: [], drafts: [], ...change })
   }
   const edits = new Map<string, StoredEdit>()
   const drafts = new Map<string, Draft>()

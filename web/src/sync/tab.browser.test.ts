@@ -138,11 +138,11 @@ test("two people on one browser never see each other's data, and a sign-out leav
   expect(await onDisk()).toContain("old")
   await ada.replica.forget()
   await until(() => forgotten === 1)
-  await expect.poll(onDisk).toBe("")
+  await expect.poll(names, { timeout: 10_000 }).toEqual([])
   expect(title(grace)).toBe("old")
 })
 
-test("a first state of 10,000 documents is on the disk within seconds, and read again at once", async () => {
+test("a first state of 10,000 documents is on the disk, and read again, within seconds", async () => {
   const many = 10_000
   edge = new FakeEdge({ page: 1_000 })
   edge.write(Array.from({ length: many }, (_, n) => ({ entity: "task", id: `t${n}`, scope: "p1", data: { title: `task ${n}`, description: "x".repeat(120) } })))
@@ -155,16 +155,20 @@ test("a first state of 10,000 documents is on the disk within seconds, and read 
   const second = await open()
   const opened = performance.now() - again
   expect(second.replica.documents().size).toBe(many)
-  console.info(`${many} documents: ${Math.round(synced)} ms from socket to disk, ${Math.round(opened)} ms to read again`)
+  // Ten times what an idle machine takes: a regression by an order of magnitude fails, a busy machine does not.
+  expect(synced).toBeLessThan(12_000)
+  expect(opened).toBeLessThan(8_000)
 })
 
-/** Everything in this person's databases, as text. */
+/** This person's databases. */
+const names = async (): Promise<ReadonlyArray<string>> =>
+  (await indexedDB.databases()).flatMap(({ name = "" }) => (name.includes(user.slice(4)) ? [name] : []))
+
+/** Everything in them, as text. */
 const onDisk = async (): Promise<string> => {
   const texts: Array<string> = []
-  for (const { name } of await indexedDB.databases()) {
-    if (!name!.includes(user.slice(4))) continue
-    texts.push(name!)
-    const database = await asked(indexedDB.open(name!))
+  for (const name of await names()) {
+    const database = await asked(indexedDB.open(name))
     for (const store of database.objectStoreNames) texts.push(JSON.stringify(await asked(database.transaction(store).objectStore(store).getAll())))
     database.close()
   }

@@ -140,8 +140,16 @@ export const openTable = async <T extends Keyed>(options: TableOptions<T>): Prom
       const before = new Map(map)
       await load()
       const keys: Array<string> = []
-      for (const [key, value] of raw) if (map.get(key) !== value) (map.set(key, value as T), keys.push(key))
-      for (const key of before.keys()) if (!raw.has(key)) (map.delete(key), keys.push(key))
+      for (const [key, value] of raw) {
+        if (map.get(key) === value) continue
+        map.set(key, value as T)
+        keys.push(key)
+      }
+      for (const key of before.keys()) {
+        if (raw.has(key)) continue
+        map.delete(key)
+        keys.push(key)
+      }
       onChange(keys)
     },
     scrub: async () => {

@@ -140,7 +140,7 @@ export class FakeEdge {
   }
 
   disconnect(code = 1006): void {
-    for (const connection of [...this.#connections]) this.#end(connection, code)
+    for (const connection of this.#connections) this.#end(connection, code)
   }
 
   answerMutations(): void {
