@@ -4,7 +4,8 @@
  * entity after T1 did, T1 had ended before T2 got the row lock, so every id of T1 precedes that id of T2, and a snapshot that sees
  * T2 sees T1.
  *
- * A small window is one statement, which is one snapshot; it is put in order here. A large one is streamed through a cursor.
+ * A small window is one statement, which is one snapshot; it is put in order here. A large one is streamed through a cursor: what the
+ * first snapshot saw stays visible, so the later one of the cursor adds nothing.
  */
 import type { Sql } from "#db/postgres.ts"
 import { WINDOW_FETCH, WINDOW_ROWS } from "#protocol/limits.ts"
@@ -90,8 +91,6 @@ export const streamWindow = async (
   take: (rows: ReadonlyArray<OutboxRow>, published: number) => Promise<void>,
 ): Promise<void> => {
   const { last, window, tx, id } = cursor
-  await sql.begin("isolation level repeatable read read only", async (transaction) => {
-    const query = transaction.unsafe<Array<OutboxRow & { done: number }>>(stream, [...bounds(last), window, tx, id])
-    for await (const rows of query.cursor(WINDOW_FETCH)) await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
-  })
+  const query = sql.unsafe<Array<OutboxRow & { done: number }>>(stream, [...bounds(last), window, tx, id])
+  for await (const rows of query.cursor(WINDOW_FETCH)) await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
 }

@@ -1,0 +1,256 @@
+import { cpSync, rmSync } from "node:fs"
+import { Effect, Exit, Scope } from "effect"
+import postgres from "postgres"
+import { afterAll, afterEach, beforeAll, expect, it } from "vitest"
+import type { Sql } from "#db/postgres.ts"
+import { connectNats } from "#nats/connection.ts"
+import type { Nats } from "#nats/connection.ts"
+import { jetStreamLog } from "#nats/log-jetstream.ts"
+import type { Log } from "#nats/log.ts"
+import { CHANGES, STATE } from "#nats/streams.ts"
+import type { Random } from "#test/support/random.ts"
+import { randomFrom } from "#test/support/random.ts"
+import type { RelayProcess } from "#test/support/relay.ts"
+import { caughtUp, compareWithOutbox, startRelay } from "#test/support/relay.ts"
+import { migratedPostgres, startNats } from "#test/support/servers.ts"
+import type { TestNats, TestPostgres } from "#test/support/servers.ts"
+import { until } from "#test/support/until.ts"
+
+let pg: TestPostgres
+let server: TestNats
+let sql: Sql
+let scope: Scope.Closeable
+let nats: Nats
+let log: Log
+const relays = new Set<RelayProcess>()
+const seed = Number(process.env["TIDELINE_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
+
+beforeAll(async () => {
+  ;[pg, server] = await Promise.all([migratedPostgres(), startNats()])
+  sql = postgres(pg.url(), { max: 4, onnotice: () => {} })
+  scope = Scope.makeUnsafe()
+  nats = await Effect.runPromise(Scope.provide(connectNats(server.url(), "test"), scope))
+  log = jetStreamLog(nats)
+  await sql`create table public.item (id int primary key, project text, v int)`
+  await sql`select tide.track('public.item', entity => 'item', scope => 'project')`
+}, 60_000)
+
+afterAll(async () => {
+  await sql.end()
+  await Effect.runPromise(Scope.close(scope, Exit.void))
+  await Promise.all([pg.stop(), server.stop()])
+})
+
+const writers = new Set<() => Promise<void>>()
+
+afterEach(async () => {
+  await Promise.all([...writers].map((stop) => stop()))
+  await Promise.all([...relays].map((relay) => relay.end("SIGKILL")))
+  relays.clear()
+})
+
+const start = async (): Promise<RelayProcess> => {
+  const relay = await startRelay(pg.url("tide_relay"), server.url("relay"))
+  relays.add(relay)
+  return relay
+}
+const kill = async (relay: RelayProcess): Promise<void> => {
+  relays.delete(relay)
+  await relay.end("SIGKILL")
+}
+const ready = (relay: RelayProcess): Promise<unknown> =>
+  until(async () => (await relay.reasons())?.length === 0 && (await relay.metric("tideline_relay_active")) === 1, { what: "the relay works", deadline: 20_000 })
+
+/** One transaction of a writer: some rows, or very many, sometimes left open for a while, sometimes rolled back. */
+const writeOnce = async (db: Sql, random: Random, pause: (ms: number) => Promise<void>): Promise<void> => {
+  await db
+    .begin(async (tx) => {
+      for (let i = 1 + random.int(8); i > 0; i--) {
+        const id = random.int(60)
+        const project = `p${random.int(3)}`
+        const dice = random.int(20)
+        if (dice < 12) await tx`insert into item values (${id}, ${project}, 1) on conflict (id) do update set v = item.v + 1`
+        else if (dice < 15) await tx`delete from item where id = ${id}`
+        else if (dice < 17) await tx`update item set project = ${project}, v = v + 1 where id = ${id}`
+        else if (dice < 19) await tx.savepoint(async (sp) => {
+          await sp`insert into item values (${id}, ${project}, 1) on conflict (id) do update set v = item.v + 100`
+          if (random.chance(0.7)) throw new Error("rolled back")
+        }).catch(() => {})
+        else if (random.chance(0.2)) {
+          const base = 1_000 + random.int(1e6) * 3_000
+          await tx`insert into item select ${base}::int + g, ${project}, g from generate_series(1, ${1 + random.int(2_500)}) g on conflict (id) do nothing`
+        }
+      }
+      if (random.chance(0.1)) await pause(random.int(600))
+      if (random.chance(0.1)) throw new Error("rolled back")
+    })
+    // Rolled back on purpose, or a deadlock: Postgres rolls it back.
+    .catch(() => {})
+}
+
+/** Writers that go on until stopped; answers how to stop them. */
+const startWriters = (count: number): (() => Promise<void>) => {
+  const controller = new AbortController()
+  const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+  const running = Array.from({ length: count }, async (_, i) => {
+    const db = postgres(pg.url(), { max: 1, onnotice: () => {} })
+    const random = randomFrom(seed + i)
+    while (!controller.signal.aborted) {
+      await writeOnce(db, random, pause)
+      await pause(random.int(15))
+    }
+    await db.end()
+  })
+  const stop = async (): Promise<void> => {
+    writers.delete(stop)
+    controller.abort()
+    await Promise.all(running)
+  }
+  writers.add(stop)
+  return stop
+}
+
+/** Before the first relay there is no stream. */
+const published = (): Promise<number> => log.head().then((head) => head.last, () => 0)
+const more = async (messages: number): Promise<void> => {
+  const from = await published()
+  await until(async () => (await published()) >= from + messages, { what: `${messages} more messages`, deadline: 20_000, every: 20 })
+}
+
+it(`publishes every change once, in order, whole, though it is killed again and again (TIDELINE_SEED=${seed})`, async () => {
+  const random = randomFrom(seed)
+  const stop = startWriters(4)
+  for (let round = 0; round < 4; round++) {
+    const relay = await start()
+    await more(1 + random.int(300))
+    await kill(relay)
+  }
+  const last = await start()
+  await more(50)
+  await server.kill()
+  await server.restart()
+  await more(50)
+  await stop()
+  await caughtUp(sql, log)
+  expect(await compareWithOutbox(sql, log)).toEqual([])
+  expect(await last.end("SIGTERM")).toBe(0)
+  relays.delete(last)
+  expect((await log.epochs()).length).toBe(1)
+}, 60_000)
+
+it("is superseded when it is stopped, and refused when it goes on", async () => {
+  const stop = startWriters(2)
+  const first = await start()
+  await ready(first)
+  const second = await start()
+  await until(async () => (await second.reasons())?.length === 0, { what: "the second stands by" })
+  expect(await second.metric("tideline_relay_active")).toBe(0)
+  await more(20)
+  first.signal("SIGSTOP")
+  await until(async () => (await second.metric("tideline_relay_active")) === 1, { what: "the second works", deadline: 25_000 })
+  await more(20)
+  first.signal("SIGCONT")
+  await more(50)
+  await until(async () => (await first.metric("tideline_relay_active")) === 0, { what: "the first stands by" })
+  await stop()
+  await caughtUp(sql, log)
+  expect(await compareWithOutbox(sql, log)).toEqual([])
+}, 60_000)
+
+it("sleeps without a query, wakes by a notification, and does not miss a transaction older than its sleep", async () => {
+  const relay = await start()
+  await ready(relay)
+  const asleep = () => until(async () => (await relay.metric("tideline_relay_asleep")) === 1, { what: "the relay sleeps" })
+  await caughtUp(sql, log)
+  await asleep()
+  const looks = await relay.metric("tideline_relay_looks_total")
+  const lastQuery = async () => (await sql`select query_start from pg_stat_activity where application_name = 'tideline relay'`)[0]!["query_start"] as Date
+  const before = await lastQuery()
+  await new Promise((resolve) => setTimeout(resolve, 1_000))
+  expect(await lastQuery()).toEqual(before)
+  expect(await relay.metric("tideline_relay_looks_total")).toBe(looks)
+
+  const from = await published()
+  const began = performance.now()
+  await sql`insert into item values (-1, 'p', 1)`
+  await until(async () => (await published()) > from, { what: "the change is published", every: 1 })
+  expect(performance.now() - began).toBeLessThan(1_000)
+
+  // A writer that finds the relay awake does not notify; the relay must wait for it before it relies on notifications.
+  const late = postgres(pg.url(), { max: 1, onnotice: () => {} })
+  const held = await late.reserve()
+  await asleep()
+  const [awake] = await sql`select pg_advisory_lock(tide.wake_key()) is not null as held`
+  expect(awake!["held"]).toBeDefined()
+  await held`begin`
+  await held`insert into item values (-2, 'p', 1)`
+  await sql`select pg_advisory_unlock_all()`
+  // The relay slept through it, as one would that had let go of the lock just now: this change wakes it, and then it must not sleep deep.
+  const state = await published()
+  await held`commit`
+  await sql`insert into item values (-3, 'p', 1)`
+  await until(async () => (await published()) >= state + 2, { what: "the late change is published", deadline: 5_000 })
+  held.release()
+  await late.end()
+  expect(await compareWithOutbox(sql, log)).toEqual([])
+}, 40_000)
+
+it("waits for Postgres and for NATS, says so, and goes on", async () => {
+  const relay = await start()
+  await ready(relay)
+  await server.kill()
+  await sql`insert into item values (-10, 'p', 1)`
+  await until(async () => (await relay.reasons())?.length === 1, { what: "it is not ready without NATS" })
+  await server.restart()
+  await ready(relay)
+  await caughtUp(sql, log)
+  await pg.kill()
+  await until(async () => (await relay.reasons())?.length === 1, { what: "it is not ready without Postgres" })
+  await pg.restart()
+  await until(() => sql`select 1`, { what: "Postgres is back" })
+  await sql`insert into item values (-11, 'p', 1)`
+  await ready(relay)
+  await caughtUp(sql, log)
+  expect(await compareWithOutbox(sql, log)).toEqual([])
+}, 60_000)
+
+it("opens an epoch where the stream lost what was acknowledged, and fills it again", async () => {
+  const relay = await start()
+  await ready(relay)
+  await sql`insert into item values (-20, 'p', 1)`
+  await caughtUp(sql, log)
+  const backup = `${server.storeDir}-backup`
+  await server.kill()
+  cpSync(server.storeDir, backup, { recursive: true })
+  await server.restart()
+  await sql`insert into item select g, 'lost', g from generate_series(-2000, -1001) g`
+  await caughtUp(sql, log)
+  const epochs = await log.epochs()
+  const end = await published()
+  await until(async () => Number((await sql`select acked_seq from tide.relay_state`)[0]!["acked_seq"]) === end, { what: "it is noted" })
+  await server.kill()
+  rmSync(server.storeDir, { recursive: true })
+  cpSync(backup, server.storeDir, { recursive: true })
+  rmSync(backup, { recursive: true })
+  await server.restart()
+  await caughtUp(sql, log)
+  expect(await compareWithOutbox(sql, log)).toEqual([])
+  const now = await until(async () => {
+    const all = await log.epochs()
+    return all.length > epochs.length && all
+  }, { what: "STATE has the new epoch" })
+  expect(now.length).toBe(epochs.length + 1)
+  expect(now.at(-1)).toMatchObject({ previous: epochs.at(-1)!.id, firstSeq: end - 1_000 + 1 })
+}, 60_000)
+
+it("begins again at the outbox's beginning where the streams are gone", async () => {
+  const relay = await start()
+  await ready(relay)
+  const before = (await log.epochs()).at(-1)!
+  await nats.jetstream.streams.delete(STATE)
+  await nats.jetstream.streams.delete(CHANGES)
+  await sql`insert into item values (-30, 'p', 1)`
+  await until(async () => (await log.epochs()).at(-1)?.previous === before.id, { what: "a new epoch", deadline: 20_000 })
+  await caughtUp(sql, log)
+  expect(await compareWithOutbox(sql, log)).toEqual([])
+}, 60_000)

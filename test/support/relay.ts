@@ -1,0 +1,124 @@
+/** Relay processes for live tests, and what a stream must hold for what an outbox holds. */
+import { spawn } from "node:child_process"
+import { once } from "node:events"
+import type { Sql } from "#db/postgres.ts"
+import { freePort } from "#dev/ports.ts"
+import type { Log, LogMessage } from "#nats/log.ts"
+import { changeSubject } from "#protocol/subject.ts"
+import { Effect } from "effect"
+import { fileURLToPath } from "node:url"
+import { until } from "./until.ts"
+
+const MAIN = fileURLToPath(new URL("../../services/outbox-relay/main.ts", import.meta.url))
+
+export interface RelayProcess {
+  readonly pid: number
+  /** Sends the signal and, unless it only pauses, waits for the end; answers the exit code. */
+  readonly end: (signal: "SIGTERM" | "SIGKILL") => Promise<number | null>
+  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => void
+  /** The reasons of /readyz; null while it does not answer. */
+  readonly reasons: () => Promise<ReadonlyArray<string> | null>
+  readonly metric: (name: string) => Promise<number | null>
+  /** Everything it logged. */
+  readonly log: () => string
+}
+
+/** Starts a relay; it ends with this process at the latest. */
+export const startRelay = async (databaseUrl: string, natsUrl: string): Promise<RelayProcess> => {
+  const port = await Effect.runPromise(freePort())
+  const child = spawn(process.execPath, [MAIN], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, TIDELINE_OBSERVE_PORT: String(port), TIDELINE_SUPERVISED: "1" },
+  })
+  let log = ""
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()))
+  const ended = once(child, "exit")
+  const ask = async (path: string): Promise<string | null> => fetch(`http://127.0.0.1:${port}${path}`).then((r) => r.text(), () => null)
+  return {
+    pid: child.pid!,
+    end: async (signal) => {
+      child.kill("SIGCONT")
+      child.kill(signal)
+      const [code] = (await ended) as [number | null]
+      return code
+    },
+    signal: (signal) => child.kill(signal),
+    reasons: async () => {
+      const answer = await ask("/readyz")
+      return answer === null ? null : (JSON.parse(answer) as { reasons: ReadonlyArray<string> }).reasons
+    },
+    metric: async (name) => {
+      const line = (await ask("/metrics"))?.split("\n").find((text) => text.startsWith(`${name} `) || text.startsWith(`${name}{`))
+      return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ")))
+    },
+    log: () => log,
+  }
+}
+
+/** Every message that CHANGES holds, epochs aside. */
+export const wholeLog = async (log: Log): Promise<ReadonlyArray<LogMessage>> => {
+  const { first, last } = await log.head()
+  const messages: Array<LogMessage> = []
+  const following = await log.follow({ from: first, message: (m) => messages.push(m), event: () => {} })
+  await following.reach(last, 20_000)
+  await following.stop()
+  return messages.filter((message) => message.address.entity !== "_epoch")
+}
+
+interface Wanted {
+  readonly entity: string
+  readonly entity_id: string
+  readonly scope: string | null
+  readonly op: string
+  readonly xid: string
+  readonly after: string | null
+  readonly count: number
+}
+
+/**
+ * Compares stream and outbox: each committed row once, each entity in the order of its row locks (which is that of outbox ids), each
+ * transaction whole. Answers what is wrong, nothing where nothing is. `since`: the first sequence that counts, where a lost history left doubles.
+ */
+export const compareWithOutbox = async (sql: Sql, log: Log): Promise<ReadonlyArray<string>> => {
+  const rows = await sql<Array<Wanted>>`
+    select entity, entity_id, scope, op, xid::text, after::text, count(*) over (partition by xid)::int as count from tide.outbox order by id`
+  const messages = await wholeLog(log)
+  const wrong: Array<string> = []
+  const bySubject = <A>(values: ReadonlyArray<A>, subject: (value: A) => string, text: (value: A) => string) => {
+    const map = new Map<string, Array<string>>()
+    for (const value of values) {
+      const key = subject(value)
+      const list = map.get(key)
+      if (list === undefined) map.set(key, [text(value)])
+      else list.push(text(value))
+    }
+    return map
+  }
+  const wanted = bySubject(rows, (r) => changeSubject({ scope: r.scope, entity: r.entity, id: r.entity_id }), (r) => `${r.op} ${r.xid} of ${r.count} ${r.after ?? ""}`)
+  const found = bySubject(messages, (m) => m.subject, (m) => `${m.operation} ${m.transaction.xid} of ${m.transaction.count} ${m.body}`)
+  if (rows.length !== messages.length) wrong.push(`${rows.length} rows, ${messages.length} messages`)
+  for (const subject of new Set([...wanted.keys(), ...found.keys()])) {
+    const [should, is] = [wanted.get(subject) ?? [], found.get(subject) ?? []]
+    if (should.join("\n") !== is.join("\n")) wrong.push(`${subject}: should be\n  ${should.join("\n  ")}\nand is\n  ${is.join("\n  ")}`)
+  }
+  let expected = 1
+  for (const [i, { transaction, seq }] of messages.entries()) {
+    const same = i > 0 && messages[i - 1]!.transaction.xid === transaction.xid
+    if (same ? transaction.position !== expected + 1 : transaction.position !== 1) wrong.push(`at ${seq} transaction ${transaction.xid} is at ${transaction.position}`)
+    if (!same && i > 0 && messages[i - 1]!.transaction.position !== messages[i - 1]!.transaction.count) wrong.push(`before ${seq} a transaction is not whole`)
+    expected = transaction.position
+  }
+  return wrong.slice(0, 5)
+}
+
+/** Waits until as many changes are in the stream as the outbox has rows. */
+export const caughtUp = async (sql: Sql, log: Log, deadline = 30_000): Promise<void> => {
+  await until(
+    async () => {
+      const [row] = await sql<Array<{ count: string }>>`select count(*) from tide.outbox`
+      const [{ last }, epochs] = await Promise.all([log.head(), log.epochs()])
+      return last - epochs.length >= Number(row!.count)
+    },
+    { what: "the stream has every outbox row", deadline, every: 50 },
+  )
+}
