@@ -10,7 +10,7 @@ import { startWorker } from "./worker.ts"
 
 const CONNECTIONS = 500
 /** Changes that are written at once, one a transaction; then all connections are waited for, so that nothing piles up. */
-const CHANGES = 200
+const CHANGES = 1_000
 const ROUNDS = 5
 const KIND = '"type":"CHANGES"'
 

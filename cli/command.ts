@@ -8,7 +8,7 @@ export interface Argument {
   readonly optional?: true
 }
 
-export interface Option {
+interface Option {
   /** What stands after the option in help, as in `--scope SCOPE`. An option without is a switch. */
   readonly value?: string
   readonly about: string

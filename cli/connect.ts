@@ -23,8 +23,8 @@ const address = (variable: "DATABASE_URL" | "NATS_URL"): Effect.Effect<string, C
     })
   })
 
-export const databaseUrl = address("DATABASE_URL")
-export const natsUrl = address("NATS_URL")
+const databaseUrl = address("DATABASE_URL")
+const natsUrl = address("NATS_URL")
 
 /** Postgres, tried once, for as long as the scope lives. */
 export const openDatabase: Effect.Effect<Sql, CommandFailed, Scope.Scope> = Effect.gen(function* () {

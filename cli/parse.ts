@@ -5,7 +5,7 @@ import type { Command } from "./command.ts"
 import { UsageError } from "./failure.ts"
 
 /** An input as `run` of the command takes it: its declaration guarantees the types. */
-export interface Parsed {
+interface Parsed {
   readonly args: Readonly<Record<string, string | undefined>>
   readonly options: Readonly<Record<string, string | boolean | undefined>>
   readonly json: boolean

@@ -4,7 +4,7 @@ import type { Sql } from "postgres"
 import { query } from "../connect.ts"
 import type { CommandFailed } from "../failure.ts"
 
-export interface TrackedTable {
+interface TrackedTable {
   readonly entity: string
   readonly table: string
   readonly scope: string | null

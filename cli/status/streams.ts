@@ -46,7 +46,7 @@ export const readStreams = (nats: Nats): Effect.Effect<Streams, CommandFailed> =
   })
 
 /** The cursor in the message with this sequence, the stream's last; null where the stream is empty or what stands there is none. */
-export const relayCursor = (nats: Nats, lastSeq: number): Effect.Effect<RelayCursor | null, CommandFailed> =>
+const relayCursor = (nats: Nats, lastSeq: number): Effect.Effect<RelayCursor | null, CommandFailed> =>
   Effect.gen(function* () {
     if (lastSeq === 0) return null
     const message = yield* askNats(() => nats.jetstream.streams.getMessage(CHANGES, { seq: lastSeq }))

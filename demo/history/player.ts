@@ -28,7 +28,7 @@ export type Pace =
   | { readonly kind: "steady"; readonly commitsPerSecond: number }
   | { readonly kind: "history"; readonly times: number }
 
-export interface Played {
+interface Played {
   /** Commits that stand in Postgres now, from the first. */
   readonly position: number
   readonly of: number
