@@ -13,8 +13,9 @@
 -- The newest outbox row of an address must hold its newest image. Within one statement that can fail: a row trigger or a
 -- foreign-key action may change a row of this table again, and its inner statement writes its outbox rows first. So an inner
 -- event (trigger depth above 1) sets tide.nested_<entity> for its transaction, and it and all that follow tell what is in the
--- table now instead of what their statement left there. A deferrable primary key, whose values may
--- trade places, always takes that way.
+-- table now instead of what their statement left there. So does a table with a deferrable primary key,
+-- whose values may trade places; and so does an UPDATE of several rows where a foreign key updates the table (on delete set null, on
+-- update cascade): all such updates of one statement share its transition tables, which may hold a row twice then.
 
 create table tide.tracked (
   entity        text primary key,
@@ -154,7 +155,7 @@ return 'capture_' || case when length(entity) <= 55 then entity else md5(entity)
 -- who and how is read inside the one INSERT, and the rare case that a row of an UPDATE changed its scope is noticed there as well:
 -- such a row is left out, and tide.moved says that there is one.
 create function tide.capture_source(
-  relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, deferrable_key boolean
+  relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $fn$
 declare
@@ -168,15 +169,7 @@ begin
       select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context}
       from tide_new tide_n join {table} tide_c on {c_is_n};
     elsif tg_op = 'UPDATE' then
-      {head}
-      select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-        case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, {context}
-      from (
-        select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
-          case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
-          || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
-             when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
-        from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;
+      {now_update}
     else
       {head}
       select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
@@ -187,19 +180,40 @@ begin
     select '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
       case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end,
       to_json(tide_n.*), {image_o}, {context}
-    from tide_old tide_o full join tide_new tide_n on {o_is_n}{unmoved};{moved}
+    from tide_old tide_o full join tide_new tide_n on {o_is_n}{only};{rest}
   elsif tg_op = 'INSERT' then
     {head}
     select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context} from tide_new tide_n;
   elsif tg_op = 'DELETE' then
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;{deleted}
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
   end if;
   return null;
 end$t$;
+  -- An UPDATE told by what is in the table now; also where its transition tables hold a row twice.
+  now_update constant text := $t${head}
+select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, {context}
+from (
+  select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
+    case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
+    || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
+       when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
+  from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
+  -- Where rows may be there twice: only a single row that stayed where it was goes the short way.
+  alone constant text := $t$
+    where tide_o.{key} is not null and tide_n.{key} is not null and {scope_o} is not distinct from {scope_n} and not exists (select from tide_new offset 1)$t$;
+  not_alone constant text := $t$
+    if not found then
+      {now_update}
+    end if;$t$;
+  -- Of one statement, the foreign keys' updates may be told after their deletions: those must see that the row is gone.
+  deleted constant text := $t$
+    if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
+  -- Where not: all that stayed where they were, and then the others.
   unmoved constant text := $t$
     where case when {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null
       then set_config('tide.moved', 'on', true) is null else true end$t$;
@@ -267,8 +281,10 @@ begin
     select * from (values
       ('careful', '(pg_trigger_depth() > 1 or {always} current_setting(''tide.nested_{entity}'', true) = ''on'') and tg_op <> ''TRUNCATE'''),
       ('always', case when deferrable_key then 'true or' else '' end),
-      ('unmoved', case when scope is null then '' else unmoved end),
-      ('moved', case when scope is null then '' else moved end),
+      ('only', case when twice then alone when scope is not null then unmoved else '' end),
+      ('rest', case when twice then not_alone when scope is not null then moved else '' end),
+      ('deleted', case when twice then deleted else '' end),
+      ('now_update', now_update),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('truncated', truncated),
       ('wake_up', wake_up),
@@ -332,13 +348,15 @@ declare
 begin
   select format('%I.%I', n.nspname, c.relname) as table_name,
     c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid) as by_row,
-    not i.indimmediate as deferrable_key
+    not i.indimmediate as deferrable_key,
+    exists (
+      select from pg_constraint f where f.conrelid = c.oid and f.contype = 'f' and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('n', 'd'))) as twice
   into strict target
   from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indrelid = c.oid and i.indisprimary
   where c.oid = attach.relation;
 
   execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
-    tide.capture_source(relation, target.table_name, entity, keys, scope, before_image, target.by_row, target.deferrable_key));
+    tide.capture_source(relation, target.table_name, entity, keys, scope, before_image, target.by_row, target.twice, target.deferrable_key));
   execute format('revoke all on function tide.%I() from public', name);
   execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || target.table_name || '; made by tide.track');
 
