@@ -39,7 +39,7 @@ export interface Engine {
   readonly stop: () => Promise<void>
 }
 
-/** Milliseconds without contact before "connecting" is called "offline": a deploy of the edge is shorter. */
+/** Milliseconds without a link before "connecting" is called "offline": a deploy of the edge is shorter. */
 const GRACE_MS = 2_000
 
 export const createEngine = (options: EngineOptions): Engine => {
@@ -54,6 +54,8 @@ export const createEngine = (options: EngineOptions): Engine => {
   let watchedFrom = 0
   /** When a frame last came, or this engine began. */
   let contactAt = 0
+  /** When the link was last seen to be gone. */
+  let lostAt = 0
   let pingedAt: number | null = null
   let latencyMs: number | null = null
   /** Whether LIVE has come on this connection and what it completes is durable. */
@@ -78,6 +80,7 @@ export const createEngine = (options: EngineOptions): Engine => {
 
   const feed = (input: Input): void => {
     const [next, effects] = step(session, input)
+    if (isJoined(session) && !isJoined(next)) lostAt = now()
     session = next
     if (session.phase !== "live") live = false
     for (const effect of effects) run(effect)
@@ -88,6 +91,8 @@ export const createEngine = (options: EngineOptions): Engine => {
     switch (effect.do) {
       case "connect":
         clearTimeout(dueTimer)
+        pingedAt = null
+        latencyMs = null
         socket = openSocket(url, {
           onOpen: () => feed({ type: "opened" }),
           onText: receive,
@@ -187,7 +192,7 @@ export const createEngine = (options: EngineOptions): Engine => {
       case "waiting":
       case "connecting":
       case "joining": {
-        const left = contactAt + GRACE_MS - now()
+        const left = lostAt + GRACE_MS - now()
         clearTimeout(graceTimer)
         if (left <= 0) return offline(null)
         if (session.phase !== "stopped") graceTimer = setTimeout(tell, left)
@@ -207,6 +212,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     start: async () => {
       durable = await store.readHeld()
       contactAt = now()
+      lostAt = contactAt
       feed({ type: "start", held: durable })
     },
     feed,
@@ -219,6 +225,8 @@ export const createEngine = (options: EngineOptions): Engine => {
     },
   }
 }
+
+const isJoined = ({ phase }: Session): boolean => phase === "live" || phase === "catching-up"
 
 /** Edits that the server has not answered. */
 const waiting = (store: Store): number => {
