@@ -7,7 +7,7 @@ import { logFile } from "./log-file.ts"
 it("keeps at most two files of ten megabytes", () => {
   const folder = mkdtempSync(join(tmpdir(), "tideline-log-"))
   try {
-    const write = logFile(folder, "relay")
+    const write = logFile(folder, "relay", (why) => expect.unreachable(why))
     const line = "x".repeat(999_999)
     for (let at = 0; at < 25; at++) write(line)
     write("the last one")
@@ -17,4 +17,14 @@ it("keeps at most two files of ten megabytes", () => {
   } finally {
     rmSync(folder, { recursive: true })
   }
+})
+
+it("says once that lines are lost, and goes on", () => {
+  const folder = mkdtempSync(join(tmpdir(), "tideline-log-"))
+  const said: Array<string> = []
+  const write = logFile(folder, "relay", (why) => said.push(why))
+  rmSync(folder, { recursive: true })
+  write("one")
+  write("two")
+  expect(said).toHaveLength(1)
 })

@@ -4,6 +4,7 @@ import type { Scope } from "effect"
 import { join } from "node:path"
 import type { Child } from "./child.ts"
 import type { StartConfig } from "./config.ts"
+import { reasonOf } from "./errors.ts"
 import type { DevError } from "./errors.ts"
 import { logFile } from "./log-file.ts"
 import { beganAt } from "./processes.ts"
@@ -50,7 +51,12 @@ export const makeRegistry = (settings: StartConfig, screen: Screen): Effect.Effe
         return { name, pid, began: pid === null ? null : beganAt(pid), port, observePort }
       })
     const write = (): void => {
-      if (open) writeRunFile(settings.dataDir, { supervisor, ...addresses, ports: { web: settings.webPort, edges: settings.edgePorts }, processes: processes() })
+      if (!open) return
+      try {
+        writeRunFile(settings.dataDir, { supervisor, ...addresses, ports: { web: settings.webPort, edges: settings.edgePorts }, processes: processes() })
+      } catch (cause) {
+        screen.warn(`run.json cannot be written, so \`tideline status\` does not know what runs: ${reasonOf(cause)}`)
+      }
     }
     yield* Effect.addFinalizer(() =>
       Effect.sync(() => {
@@ -77,7 +83,7 @@ export const makeRegistry = (settings: StartConfig, screen: Screen): Effect.Effe
       add: Effect.fnUntraced(function* (name, ports, start, ready) {
         const supervised = yield* supervise({
           name,
-          start: start(logFile(logs, name)),
+          start: start(logFile(logs, name, screen.warn)),
           ready,
           changed: write,
           ended: (how, delayMs) => screen.warn(`${name} ${oneLine(how)}; starts again in ${delayMs / 1000} s (${join(logs, name)}.log)`),
