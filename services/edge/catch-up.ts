@@ -12,6 +12,7 @@ import { changeJson, invalidationJson } from "./event.ts"
 import { metrics } from "./metrics.ts"
 import { PatternSet } from "./pattern-set.ts"
 import { calledOff } from "./replay.ts"
+import type { Progress } from "./send.ts"
 import type { World } from "./world.ts"
 
 /** The connection, as far as this concerns it. */
@@ -33,11 +34,6 @@ export interface Behind {
   readonly behind: () => void
   readonly full: () => void
   readonly unread: (message: string, hint: string) => void
-}
-
-export interface Progress {
-  readonly done: number
-  readonly of: number
 }
 
 /** State of what is gained, as of the position: every row that has not changed since. The rest comes after the position. */

@@ -13,7 +13,7 @@ import type { Mutation } from "#protocol/mutation.ts"
 import type { Up } from "#protocol/up.ts"
 import type { Access } from "./access.ts"
 import { NO_ACCESS } from "./access.ts"
-import type { Behind, Progress } from "./catch-up.ts"
+import type { Behind } from "./catch-up.ts"
 import { catchUp, give } from "./catch-up.ts"
 import { CommandQueue } from "./command.ts"
 import type { Event } from "./event.ts"
@@ -22,13 +22,14 @@ import type { Member } from "./live.ts"
 import { metrics } from "./metrics.ts"
 import { Rate } from "./rate.ts"
 import { asRequestError } from "./requests.ts"
-import type { Chain } from "./send.ts"
-import { changesText, MORE } from "./send.ts"
+import type { Chain, Progress } from "./send.ts"
+import { changesHead, changesTail } from "./send.ts"
 import type { Claim, Effect, Here, Input, Session } from "./session.ts"
 import { NEW_SESSION, retryDelay, step } from "./session.ts"
 import { SignIn } from "./sign-in.ts"
 import type { Peer, Socket, World } from "./world.ts"
 
+const NO_CHANGES = Buffer.alloc(0)
 /** RFC 6455: the server met a condition it did not expect. To a client: reconnect later. */
 const INTERNAL_ERROR = 1011
 /** A timer can wait this long at most. */
@@ -365,12 +366,14 @@ export class Connection implements Member, Behind {
     const { mode } = this.#session
     const chain = this.pending
     this.pending = null
-    const parts = chain === null ? [{ to: ring.head, body: "", more: false }] : chain.parts(mode, ring.head, live.openTransaction)
+    const parts = chain === null ? [{ to: ring.head, body: NO_CHANGES, more: false }] : chain.parts(mode, ring.head, live.openTransaction)
     for (const { to, body, more } of parts) {
       const from = this.#stands
       this.#stands = to
       this.open = more
-      this.#write(changesText(mode, from, to, this.#cursor(to), body, more ? MORE : ""))
+      metrics.frames.add()
+      metrics.bytes.add(body.length)
+      this.#socket.sendShared(changesHead(mode, from, to, this.#cursor(to)), body, changesTail(more))
     }
     if (this.open) live.opened(this)
     if (this.isFull()) this.full()
@@ -391,8 +394,7 @@ export class Connection implements Member, Behind {
     const from = to === null ? at : this.#stands
     this.#stands = at
     this.#position = at
-    const rest = progress === null ? MORE : `${MORE},"progress":{"done":${progress.done},"of":${progress.of}}`
-    this.#write(changesText(this.#session.mode, from, at, this.#cursor(at), body, rest))
+    this.#write(changesHead(this.#session.mode, from, at, this.#cursor(at)) + body + changesTail(true, progress))
   }
 
   pass(to: number): void {

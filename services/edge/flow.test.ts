@@ -1,5 +1,9 @@
 /** The parts of the live flow, each against the plain way of saying the same. */
+import { once } from "node:events"
+import type { IncomingMessage } from "node:http"
+import type { AddressInfo } from "node:net"
 import { describe, expect, it } from "vitest"
+import { WebSocket, WebSocketServer } from "ws"
 import type { Pattern, ViewPattern } from "#protocol/grant.ts"
 import { matches } from "#protocol/grant.ts"
 import { FRAME_DOWN_CHANGES } from "#protocol/limits.ts"
@@ -8,13 +12,15 @@ import { changeSubject } from "#protocol/subject.ts"
 import type { LogMessage } from "#nats/log.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
+import { until } from "#test/support/until.ts"
 import { Event, changeJson, invalidationJson } from "./event.ts"
 import { LiveIndex } from "./live-index.ts"
 import { PatternSet } from "./pattern-set.ts"
 import { Ring } from "./ring.ts"
-import { Chain, changesText } from "./send.ts"
+import { Chain, changesHead, changesTail } from "./send.ts"
 import type { Piece } from "./transactions.ts"
 import { Transactions } from "./transactions.ts"
+import { writeText } from "./wire.ts"
 
 const message = (seq: number, over: Partial<LogMessage> = {}, address: Address = { scope: "p", entity: "task", id: String(seq) }): LogMessage => ({
   seq, subject: changeSubject(address), address, operation: "UPDATE", body: `{"n":${seq}}`, at: "2026-01-01T00:00:00.000001Z", user: null, mutation: null, trace: null,
@@ -118,7 +124,7 @@ describe("a chain", () => {
     expect(one!.with(b)).toBe(two!.with(b))
     const parts = one!.with(b).parts("data", 5, null)
     expect(two!.with(b).parts("data", 5, null)).toBe(parts)
-    expect(parts).toEqual([{ to: 5, body: `${changeJson(a.message)},${changeJson(b.message)}`, more: false }])
+    expect(parts).toEqual([{ to: 5, body: Buffer.from(`${changeJson(a.message)},${changeJson(b.message)}`), more: false }])
   })
 
   it("is cut where a frame is full, between transactions if it can be", () => {
@@ -142,11 +148,28 @@ describe("an event's text", () => {
       entityCode: entity, entityId, scope: at, operation: "UPDATE", version: 7, data: row, timestamp: one.at, by: one.user, ...(one.mutation === null ? {} : { mutationId: one.mutation }),
     })
     expect(JSON.parse(invalidationJson(one))).toEqual({ entityCode: entity, entityId, action: "UPDATE", version: 7 })
-    expect(JSON.parse(changesText("data", 1, 2, "c", changeJson(one), ',"more":true'))).toMatchObject({ type: "CHANGES", payload: { from: 1, to: 2, cursor: "c", more: true } })
+    expect(JSON.parse(changesHead("data", 1, 2, "c") + changeJson(one) + changesTail(true, { done: 1, of: 2 }))).toMatchObject({ type: "CHANGES", payload: { from: 1, to: 2, cursor: "c", more: true, progress: { done: 1, of: 2 } } })
   })
 
   it("of a deletion has no row, and a backfilled row is an inserted one", () => {
     expect(JSON.parse(changeJson(message(1, { operation: "DELETE", body: "" })))).toMatchObject({ operation: "DELETE", data: null })
     expect(JSON.parse(changeJson(message(1, { operation: "READ" })))).toMatchObject({ operation: "INSERT" })
+  })
+})
+
+describe("a shared frame on the wire", () => {
+  it("is what a WebSocket client reads, of any length", async () => {
+    const server = new WebSocketServer({ port: 0, host: "127.0.0.1" })
+    await once(server, "listening")
+    const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    const got: Array<string> = []
+    client.on("message", (data: Buffer) => got.push(data.toString()))
+    const [, request] = (await once(server, "connection")) as [WebSocket, IncomingMessage]
+    const sent = [0, 1, 121, 122, 123, 124, 5_000, 16_384, 16_385, 65_530, 65_532, 70_000].map((length) => `{${"ü".repeat(length / 2)}${"x".repeat(length % 2)}}`)
+    for (const text of sent) writeText(request.socket, "{", Buffer.from(text.slice(1, -1)), "}")
+    await until(() => got.length === sent.length, { what: "all frames" })
+    expect(got).toEqual(sent)
+    client.terminate()
+    server.close()
   })
 })

@@ -18,6 +18,7 @@ import type { Connection } from "./connection.ts"
 import type { Edge } from "./edge.ts"
 import type { Origins } from "./origins.ts"
 import { isAllowed } from "./origins.ts"
+import { writeText } from "./wire.ts"
 import type { Peer } from "./world.ts"
 
 /** The port could not be taken. */
@@ -110,6 +111,10 @@ const upgrade = ({ edge, origins }: Listen, sockets: WebSocketServer, request: I
       world,
       {
         send: (text) => socket.send(text),
+        // Nothing is compressed or sent in fragments, so the library has nothing under way that this could come between.
+        sendShared: (head, body, tail) => {
+          if (socket.readyState === WebSocket.OPEN) writeText(raw, head, body, tail)
+        },
         buffered: () => socket.bufferedAmount,
         close: (code, reason) => socket.close(code, reason),
         terminate: () => socket.terminate(),

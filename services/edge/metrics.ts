@@ -8,7 +8,7 @@ export const metrics = {
   events: counter("tideline_edge_events_total", "Changes taken from the log"),
   deliveries: counter("tideline_edge_deliveries_total", "Changes handed to connections live"),
   frames: counter("tideline_edge_frames_total", "Frames handed to sockets"),
-  bytes: counter("tideline_edge_frame_characters_total", "Characters of frames handed to sockets"),
+  bytes: counter("tideline_edge_frame_bytes_total", "Bytes of frames handed to sockets, about"),
   refused: counter("tideline_edge_refused_deliveries_total", "Deliveries that the last check against the user's grants stopped: always 0 unless the index is wrong"),
   slow: counter("tideline_edge_slow_total", "Times a connection left the live flow because its socket was full"),
   resets: counter("tideline_edge_resets_total", "Connections told to start over"),

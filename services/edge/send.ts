@@ -9,12 +9,18 @@ import { FRAME_DOWN_BYTES, FRAME_DOWN_CHANGES } from "#protocol/limits.ts"
 import type { Mode } from "#protocol/up.ts"
 import type { Event } from "./event.ts"
 
+/** How far a catch-up is: changes told of changes there are. */
+export interface Progress {
+  readonly done: number
+  readonly of: number
+}
+
 /** A frame without what differs from one connection to the next. */
 export interface Part {
   /** The position after it. */
   readonly to: number
-  /** The changes' JSON, with commas. */
-  readonly body: string
+  /** The changes' JSON, with commas, as UTF-8. */
+  readonly body: Buffer
   readonly more: boolean
 }
 
@@ -66,10 +72,10 @@ const split = (events: ReadonlyArray<Event>, mode: Mode, head: number, open: str
     texts.push(text)
     bytes += text.length
     if (next === undefined) {
-      parts.push({ to: head, body: texts.join(","), more: event.message.transaction.xid === open })
+      parts.push({ to: head, body: Buffer.from(texts.join(",")), more: event.message.transaction.xid === open })
     } else if (texts.length >= FRAME_DOWN_CHANGES || bytes + next.bytes > FRAME_DOWN_BYTES) {
       const whole = next.message.transaction.xid !== event.message.transaction.xid
-      parts.push({ to: whole ? event.end : event.seq, body: texts.join(","), more: !whole })
+      parts.push({ to: whole ? event.end : event.seq, body: Buffer.from(texts.join(",")), more: !whole })
       texts = []
       bytes = 0
     }
@@ -77,8 +83,10 @@ const split = (events: ReadonlyArray<Event>, mode: Mode, head: number, open: str
   return parts
 }
 
-/** The text of a CHANGES or INVALIDATE frame. `cursor` is as formatCursor writes it: nothing in it needs escaping. */
-export const changesText = (mode: Mode, from: number, to: number, cursor: string, body: string, rest: string): string =>
-  `{"type":"${mode === "data" ? "CHANGES" : "INVALIDATE"}","payload":{"from":${from},"to":${to},"cursor":"${cursor}","changes":[${body}]${rest}}}`
+/** A CHANGES or INVALIDATE frame up to its changes. `cursor` is as formatCursor writes it: nothing in it needs escaping. */
+export const changesHead = (mode: Mode, from: number, to: number, cursor: string): string =>
+  `{"type":"${mode === "data" ? "CHANGES" : "INVALIDATE"}","payload":{"from":${from},"to":${to},"cursor":"${cursor}","changes":[`
 
-export const MORE = ',"more":true'
+/** The rest of it. */
+export const changesTail = (more: boolean, progress: Progress | null = null): string =>
+  `]${more ? ',"more":true' : ""}${progress === null ? "" : `,"progress":{"done":${progress.done},"of":${progress.of}}`}}}`

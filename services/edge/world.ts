@@ -49,6 +49,8 @@ export interface World extends Omit<Services, "ring"> {
 /** One end of a WebSocket, or of a pipe in a test. */
 export interface Socket {
   readonly send: (text: string) => void
+  /** Sends a text of which the middle, UTF-8, is sent to others as well. Head and tail are ASCII. */
+  readonly sendShared: (head: string, body: Buffer, tail: string) => void
   /** Bytes that wait to be taken by the network. */
   readonly buffered: () => number
   readonly close: (code: number, reason: string) => void

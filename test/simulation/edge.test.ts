@@ -60,6 +60,7 @@ class Browser {
       edge.world,
       {
         send: (text) => void line.push(text),
+        sendShared: (head, body, tail) => void line.push(head + body.toString() + tail),
         // A frame weighs a lot here: four that wait are a full socket.
         buffered: () => line.length * 300_000,
         close: () => this.disconnect(random),
