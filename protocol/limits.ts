@@ -80,6 +80,13 @@ export const SOCKET_STALL_MS = 30_000
 export const REPLAYS = 16
 /** Subject filters in one replay reader; a larger view is read in several. */
 export const REPLAY_FILTERS = 200
+/** Milliseconds a closing handshake may take when an edge ends. */
+export const CLOSING_MS = 1_000
+/** HTTP requests under way at once on one edge. */
+export const HTTP_AT_ONCE = 256
+/** Rows in one page over HTTP, at most and unless told, and versions in one history. */
+export const PAGE_ROWS = 1_000
+export const PAGE_ROWS_DEFAULT = 100
 /** Milliseconds over which a draining edge sends its connections away. */
 export const DRAIN_MS = 5_000
 
@@ -204,6 +211,7 @@ export const STOP_DEADLINE_MS = 10_000
 if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
 if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
+if (DRAIN_MS + CLOSING_MS >= STOP_DEADLINE_MS) throw new Error("limits: an edge must have drained before it is cut off")
 if (RING_WARM_EVENTS > RING_EVENTS) throw new Error("limits: the ring must hold what it is warmed with")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
 if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a reader must be able to ask for the largest message")
