@@ -73,15 +73,18 @@ const immutable = ["storage", "retention", "max_consumers", "mirror", "persist_m
  * client's error where the server is away.
  */
 export const applyStreams = async (nats: Nats, replicas = 1): Promise<StreamInfo> => {
-  const changes = await apply(nats, changesConfig, replicas)
+  // A CHANGES that was lost goes on after the mirror's end: under sequences it has had already the mirror would pass over what is new.
+  const state = await streamInfo(nats, STATE)
+  const after = state?.state.last_seq ?? 0
+  const changes = await apply(nats, changesConfig, replicas, after === 0 ? {} : { first_seq: after + 1 })
   await apply(nats, stateConfig, replicas)
   return changes
 }
 
-const apply = async (nats: Nats, wanted: Partial<StreamConfig> & { name: string }, replicas: number): Promise<StreamInfo> => {
+const apply = async (nats: Nats, wanted: Partial<StreamConfig> & { name: string }, replicas: number, atBirth: Partial<StreamConfig> = {}): Promise<StreamInfo> => {
   const { streams } = nats.jetstream
   const existing = await streamInfo(nats, wanted.name)
-  if (existing === null) return streams.add({ ...wanted, num_replicas: replicas })
+  if (existing === null) return streams.add({ ...wanted, ...atBirth, num_replicas: replicas })
   const fields = Object.keys(wanted) as ReadonlyArray<keyof StreamConfig>
   const different = fields.filter((field) => !same(wanted[field], existing.config[field]))
   for (const field of immutable) {

@@ -4,7 +4,7 @@ import type { PostgresNow, Remembered } from "./epoch.ts"
 import type { StreamEnd } from "./stream-end.ts"
 
 const cursor = { epoch: "2-aa", system: "pg", last: "90:100:95", window: null, tx: 0, id: 0 }
-const end: StreamEnd = { created: "c1", last: 50, cursor }
+const end: StreamEnd = { created: "c1", last: 50, state: 48, cursor }
 const remembered: Remembered = { epoch: "2-aa", streamCreated: "c1", ackedSeq: 50 }
 const now: PostgresNow = { system: "pg", xmax: 100n }
 const decide = (e: Partial<StreamEnd> = {}, r: Partial<Remembered> | null = {}, acked = 0, n: Partial<PostgresNow> = {}) =>
@@ -32,6 +32,7 @@ it("opens an epoch where acknowledged messages are gone, and goes on from the cu
     cursor: { ...cursor, epoch: "3-bb" },
   })
   expect(decide({}, {}, 51)).toMatchObject({ type: "open" })
+  expect(decide({ state: 51 }, null)).toMatchObject({ type: "open", epoch: { firstSeq: 51 }, cursor: { last: cursor.last } })
 })
 
 it("opens an epoch on another stream", () => {
@@ -49,5 +50,5 @@ it("publishes the outbox afresh for another Postgres, and for one that went back
 it("does not open an epoch twice where the relay died before it noted the new one", () => {
   const opened = { ...cursor, epoch: "3-bb" }
   expect(decide({ last: 51, cursor: opened }, { ackedSeq: 90 })).toEqual({ type: "go on", cursor: opened })
-  expect(decide({ created: "c2", last: 1, cursor: opened })).toEqual({ type: "go on", cursor: opened })
+  expect(decide({ created: "c2", last: 1, state: 0, cursor: opened })).toEqual({ type: "go on", cursor: opened })
 })

@@ -49,6 +49,7 @@ const whyOpen = (end: StreamEnd, remembered: Remembered | null, acked: number, n
   if (cursor.system !== now.system) return { text: "another Postgres cluster", afresh: true }
   if ([cursor.last, cursor.window].some((text) => text !== null && parseSnapshot(text)!.xmax > now.xmax))
     return { text: "Postgres went back in time: it was restored from a backup", afresh: true }
+  if (end.state > end.last) return { text: `the stream ends at ${end.last}, its mirror at ${end.state}: its tail was lost`, afresh: false }
   if (remembered === null) return null
   // Opened after what is remembered was noted: what is remembered is of an older numbering.
   if (numberOf(cursor.epoch) > numberOf(remembered.epoch)) return null

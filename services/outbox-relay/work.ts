@@ -13,7 +13,7 @@
 import { randomBytes } from "node:crypto"
 import type { Nats } from "#nats/connection.ts"
 import type { Sql } from "#db/postgres.ts"
-import { MESSAGE_BYTES, PARTITIONS_MS, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
+import { BATCH_MESSAGES, MESSAGE_BYTES, PARTITIONS_MS, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import type { Bell } from "./bell.ts"
 import type { RelayCursor } from "./cursor.ts"
 import { advance, windowDone } from "./cursor.ts"
@@ -79,9 +79,13 @@ export const work = async (on: Work): Promise<void> => {
     const { cursor } = decision
     let last = end.last
     if (decision.type === "open") {
-      await out.put([epochMessage(decision.epoch)], cursor, () => {})
+      // Once, or as often as it takes to get past the end of a mirror that did not lose what CHANGES lost: up to there it takes nothing new.
+      const message = epochMessage(decision.epoch)
+      for (let missing = Math.max(1, end.state - end.last + 1); missing > 0; missing -= BATCH_MESSAGES) {
+        const batch = Array.from({ length: Math.min(missing, BATCH_MESSAGES) }, () => message)
+        await out.put(batch, cursor, (seq) => (last = seq))
+      }
       await out.settle()
-      last++
     }
     known = { epoch: cursor.epoch, streamCreated: end.created, ackedSeq: last }
     await note(lease.session, known).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))

@@ -111,14 +111,32 @@ export const compareWithOutbox = async (sql: Sql, log: Log): Promise<ReadonlyArr
   return wrong.slice(0, 5)
 }
 
-/** Waits until as many changes are in the stream as the outbox has rows. */
+/** Waits until STATE has what CHANGES has. A mirror whose origin was lost and made again looks for it every ten seconds or so. */
+export const mirrored = async (log: Log): Promise<void> => {
+  await until(async () => {
+    const { last, state } = await log.head()
+    return state === last
+  }, { what: "STATE follows", deadline: 40_000, every: 50 })
+}
+
+/** The live rows of an entity in STATE as `<scope> <body>`, in order. */
+export const stateOf = async (log: Log, entity: string): Promise<ReadonlyArray<string>> => {
+  await mirrored(log)
+  const rows: Array<string> = []
+  const page = (messages: ReadonlyArray<LogMessage>): void => {
+    for (const message of messages) if (message.body !== "") rows.push(`${message.address.scope} ${message.body}`)
+  }
+  await log.readState({ patterns: [{ entity, scope: null, id: null }], after: 0, page })
+  return rows.toSorted()
+}
+
+/** Waits until the stream has as many changes as the outbox has rows. */
 export const caughtUp = async (sql: Sql, log: Log, deadline = 30_000): Promise<void> => {
   await until(
     async () => {
       const [row] = await sql<Array<{ count: string }>>`select count(*) from tide.outbox`
-      const [{ last }, epochs] = await Promise.all([log.head(), log.epochs()])
-      return last - epochs.length >= Number(row!.count)
+      return (await wholeLog(log)).length >= Number(row!.count)
     },
-    { what: "the stream has every outbox row", deadline, every: 50 },
+    { what: "the stream has every outbox row", deadline, every: 100 },
   )
 }
