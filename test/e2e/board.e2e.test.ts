@@ -88,13 +88,14 @@ it("keeps an edit made offline and sends it when the network is back", async () 
 })
 
 it("shows its data at once after a reload, before any server answers", async () => {
-  await grace.page.routeWebSocket(/\/ws/, (socket) => socket.close())
+  const edges = ["edge-1", "edge-2"] as const
+  for (const edge of edges) stack.signal(edge, "SIGSTOP")
   await grace.page.reload()
   await grace.card("Meanwhile ashore", "To do").waitFor()
-  expect(await grace.pill.textContent()).not.toMatch(/^Live/)
+  expect(await grace.pill.textContent()).toMatch(/^Connecting|^Offline/)
+  for (const edge of edges) stack.signal(edge, "SIGCONT")
+  await grace.whenPill(/^Live/)
   await ada.addTask("To do", "While she looked away")
-  await grace.page.unrouteAll()
-  await grace.page.reload()
   await grace.card("While she looked away").waitFor()
 })
 

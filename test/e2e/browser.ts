@@ -2,6 +2,7 @@
 import { chromium } from "playwright"
 import type { Browser, BrowserContext, Locator, Page } from "playwright"
 import { expect } from "vitest"
+import { until } from "#test/support/until.ts"
 
 export interface Person {
   readonly page: Page
@@ -68,7 +69,12 @@ const at = (context: BrowserContext, page: Page): Person => {
       await page.mouse.up()
       await card(title, name).waitFor()
     },
-    whenPill: (text) => pill.filter({ hasText: text }).waitFor({ timeout: 2 * WAIT_MS }),
+    whenPill: async (text) => {
+      let said: string | null = null
+      await until(async () => text.test((said = await pill.textContent()) ?? ""), { what: `the pill says ${text}`, deadline: 2 * WAIT_MS }).catch((cause: unknown) => {
+        throw new Error(`the pill says ${said}, not ${text}`, { cause })
+      })
+    },
     documents: async () => new Map(await page.evaluate(readDocuments)),
   }
 }

@@ -50,6 +50,16 @@ describe.for(Object.keys(KINDS))("%s", (kind) => {
     expect(store.docs.get("task|a")?.version).toBe(1)
   })
 
+  test("what was deleted is not there when everything is read anew", async () => {
+    const store = await open()
+    await store.writeDocs([aDoc("a", 1)], [])
+    await store.writeEdits([edit("1")], [])
+    await store.writeDocs([], ["task|a"])
+    await store.writeEdits([], ["1"])
+    await store.refresh()
+    expect([...store.docs.keys(), ...store.edits.keys()]).toEqual([])
+  })
+
   test("edits and drafts show at once, and in the order they were written", async () => {
     const store = await open()
     const writes = [store.writeEdits([edit("1")], []), store.writeEdits([edit("1", "applied"), edit("2")], []), store.writeEdits([], ["2"])]

@@ -49,7 +49,7 @@ export const openTable = async <T extends Keyed>(options: TableOptions<T>): Prom
   const load = async (): Promise<void> => {
     const during = new Set<string>()
     touched = during
-    const query = prepareQuery(storage.schema, normalizeMangoQuery(storage.schema, { selector: {}, sort: [{ key: "asc" }] } as never))
+    const query = prepareQuery(storage.schema, normalizeMangoQuery(storage.schema, { selector: { _deleted: { $eq: false } }, sort: [{ key: "asc" }] } as never))
     const { documents } = await storage.query(query as never)
     touched = null
     for (const key of raw.keys()) if (!during.has(key)) raw.delete(key)
