@@ -1,10 +1,10 @@
 /** What one edge delivers a second to many live connections, beside a bare broadcast of the same frames to as many sockets. */
 import { Effect } from "effect"
-import { SUBPROTOCOL } from "#protocol/version.ts"
 import type { Benchmark } from "./benchmark.ts"
 import { median, more } from "./benchmark.ts"
 import type { BroadcastJobs } from "./broadcast-worker.ts"
-import { ENTITY, insertOneByOne, openPlace } from "./place.ts"
+import { openLive } from "./live.ts"
+import { insertOneByOne, openPlace } from "./place.ts"
 import type { SocketsJobs } from "./sockets-worker.ts"
 import { startWorker } from "./worker.ts"
 
@@ -21,9 +21,7 @@ export const edgeFanout: Benchmark = {
     const clients = yield* startWorker<SocketsJobs>(new URL("./sockets-worker.ts", import.meta.url))
     const others = yield* startWorker<SocketsJobs>(new URL("./sockets-worker.ts", import.meta.url))
     const bare = yield* startWorker<BroadcastJobs>(new URL("./broadcast-worker.ts", import.meta.url))
-    yield* clients.ask("open", { port: Number(new URL(stack.edgeUrls[0]!).port), path: "/ws", protocol: SUBPROTOCOL, count: CONNECTIONS })
-    yield* clients.ask("say", { text: JSON.stringify({ type: "AUTH", payload: { token } }), until: "AUTH_SUCCESS" })
-    yield* clients.ask("say", { text: JSON.stringify({ type: "SUBSCRIBE", payload: { entityCode: ENTITY } }), until: '"LIVE"' })
+    yield* openLive(clients, stack.edgeUrls[0]!, token, CONNECTIONS, null)
     yield* others.ask("open", { port: yield* bare.ask("port", undefined), path: "/", protocol: null, count: CONNECTIONS })
     say(`${CONNECTIONS} connections are live`)
 

@@ -9,7 +9,7 @@ import type { BenchFailed } from "./benchmark.ts"
 import { ask } from "./rounds.ts"
 
 export const ENTITY = "bench_item"
-const READER = "bench-reader"
+export const READER = "bench-reader"
 export const SCOPE = "bench"
 
 export interface Place {

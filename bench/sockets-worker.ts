@@ -113,12 +113,14 @@ const jobs = {
       await Promise.all(Array.from({ length: Math.min(AT_ONCE, to.count - done) }, () => open(to)))
     }
   },
-  /** Each sends the text, and waits until it has seen another. */
-  say: async ({ text, until }: { readonly text: string; readonly until: string }): Promise<void> => {
+  /** Each sends the text, and waits until it has seen another. Gives the frames of the probe. */
+  say: async ({ text, until }: { readonly text: string; readonly until: string }): Promise<ReadonlyArray<string>> => {
     const seen = expectMark(until)
     for (const { socket } of clients) socket.write(frame(text))
     await seen
+    const frames = framesOf(Buffer.concat(probed))
     probed = []
+    return frames
   },
   /** Waits until every client has seen `mark`. Ask before it is sent. `kind`: a text that every frame of interest holds. */
   see: async ({ mark: text, kind }: { readonly mark: string; readonly kind: string }): Promise<Seen> => {

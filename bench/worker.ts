@@ -10,6 +10,7 @@ type Input<F> = F extends (input: infer I) => unknown ? I : never
 type Output<F> = F extends (input: never) => infer O ? Awaited<O> : never
 
 export interface Worker<J extends Jobs> {
+  readonly pid: number
   /** Runs a job over there and gives what it gave. */
   readonly ask: <K extends keyof J & string>(job: K, input: Input<J[K]>) => Effect.Effect<Output<J[K]>, BenchFailed>
 }
@@ -37,6 +38,7 @@ export const startWorker = <J extends Jobs>(file: URL): Effect.Effect<Worker<J>,
         for (const [id, done] of waiting) done({ id, error: `the process ended (${signal ?? code})` })
       })
       return {
+        pid: child.pid!,
         ask: (job, input) =>
           Effect.callback((resume) => {
             const id = ++ids
