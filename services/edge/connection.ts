@@ -6,9 +6,8 @@ import { Result } from "effect"
 import { randomUUID } from "node:crypto"
 import type { Close } from "#protocol/close.ts"
 import { CLOSE } from "#protocol/close.ts"
-import { formatCursor } from "#protocol/cursor.ts"
 import type { Down, ErrorCode } from "#protocol/down.ts"
-import { CURSOR_AHEAD_MS, EXPIRY_AGAIN_MS, FRAMES_BURST, FRAMES_PER_SECOND, SILENCE_MS, SOCKET_HIGH_WATER_BYTES, SOCKET_STALL_MS } from "#protocol/limits.ts"
+import { CURSOR_AHEAD_MS, EXPIRY_AGAIN_MS, FRAMES_BURST, FRAMES_PER_SECOND, SILENCE_MS } from "#protocol/limits.ts"
 import type { Mutation } from "#protocol/mutation.ts"
 import type { Up } from "#protocol/up.ts"
 import type { Access } from "./access.ts"
@@ -17,15 +16,16 @@ import type { Behind } from "./catch-up.ts"
 import { catchUp, give } from "./catch-up.ts"
 import { CommandQueue } from "./command.ts"
 import type { Event } from "./event.ts"
-import { decodeUp, encodeDown } from "./frame.ts"
+import { decodeUp } from "./frame.ts"
 import type { Member } from "./live.ts"
 import { metrics } from "./metrics.ts"
+import { Outlet } from "./outlet.ts"
 import { Rate } from "./rate.ts"
 import { asRequestError } from "./requests.ts"
 import type { Chain, Progress } from "./send.ts"
-import { changesHead, changesTail } from "./send.ts"
-import type { Claim, Effect, Here, Input, Session } from "./session.ts"
-import { NEW_SESSION, retryDelay, step } from "./session.ts"
+import { retryDelay, step } from "./session.ts"
+import type { Effect, Here, Input, Session } from "./session-state.ts"
+import { NEW_SESSION } from "./session-state.ts"
 import { SignIn } from "./sign-in.ts"
 import type { Peer, Socket, World } from "./world.ts"
 
@@ -41,15 +41,13 @@ export class Connection implements Member, Behind {
   readonly #socket: Socket
   readonly #peer: Peer
   readonly #onEnd: (connection: Connection) => void
+  readonly #outlet: Outlet
   readonly #signIn: SignIn
   readonly #commands: CommandQueue
   readonly #rate: Rate
   #session: Session = NEW_SESSION
   #user = ""
   #principals: ReadonlyArray<string> = []
-  /** Where the client stands: the last `to` it was told. */
-  #stands = 0
-  #position = 0
   #reading: AbortController | null = null
   #inputs: Array<Input> = []
   #stepping = false
@@ -57,8 +55,6 @@ export class Connection implements Member, Behind {
   #held: Array<Up> = []
   #retryTimer: NodeJS.Timeout | undefined
   #expiryTimer: NodeJS.Timeout | undefined
-  #stallTimer: NodeJS.Timeout | undefined
-  #waitingForDrain: Array<(drained: boolean) => void> = []
   #heardAt: number
   // --- Member: read and written by the live flow
   pending: Chain | null = null
@@ -71,6 +67,7 @@ export class Connection implements Member, Behind {
     this.#socket = socket
     this.#peer = peer
     this.#onEnd = onEnd
+    this.#outlet = new Outlet(world, socket)
     this.#heardAt = performance.now()
     this.#rate = new Rate({ perSecond: FRAMES_PER_SECOND, burst: FRAMES_BURST }, performance.now())
     this.#commands = new CommandQueue(world.commands)
@@ -125,10 +122,7 @@ export class Connection implements Member, Behind {
 
   /** The socket has room again. */
   socketDrained(): void {
-    clearTimeout(this.#stallTimer)
-    const waiting = this.#waitingForDrain
-    this.#waitingForDrain = []
-    for (const resume of waiting) resume(true)
+    this.#outlet.pressure.drained()
     this.#input({ type: "drained" })
   }
 
@@ -150,13 +144,14 @@ export class Connection implements Member, Behind {
   heartbeat(): void {
     const { phase } = this.#session
     if (phase === "closed") return
-    if (performance.now() - this.#heardAt > SILENCE_MS) return this.#socket.terminate()
+    // One that is full is not read from; Pressure knows whether it is dead.
+    if (!this.#outlet.pressure.full && performance.now() - this.#heardAt > SILENCE_MS) return this.#socket.terminate()
     this.#socket.ping()
     if (phase === "live") this.#settleLive()
     if (phase === "slow" || phase === "hello" || phase === "checking") return
     // Nothing is known yet of where the client stands: a sign of life without a position.
     if (phase === "idle") this.#send({ type: "PONG", payload: {} })
-    else this.#announce(this.#session.claim)
+    else this.#outlet.heartbeat(this.#session.claim)
   }
 
   /** Ends the connection with a reason that the client can act upon. */
@@ -178,9 +173,8 @@ export class Connection implements Member, Behind {
     this.#signIn.end()
     clearTimeout(this.#retryTimer)
     clearTimeout(this.#expiryTimer)
-    clearTimeout(this.#stallTimer)
+    this.#outlet.pressure.end()
     this.#reading?.abort()
-    for (const resume of this.#waitingForDrain.splice(0)) resume(false)
     this.#world.live.leave(this, this.#session.target)
     this.#world.touches.forget(this, this.#principals)
     this.#onEnd(this)
@@ -218,13 +212,13 @@ export class Connection implements Member, Behind {
 
   #here(): Here {
     const { ring, epochs, entities } = this.#world
-    return { position: this.#position, head: ring.head, epochs, isTracked: (entity) => entities.isTracked(entity) }
+    return { position: this.#outlet.position, head: ring.head, epochs, isTracked: (entity) => entities.isTracked(entity) }
   }
 
   /** Sends what is pending, so that the position is the edge's. */
   #settleLive(): void {
     if (this.pending !== null) this.flush()
-    this.#position = this.#world.ring.head
+    this.#outlet.position = this.#world.ring.head
   }
 
   #run(effect: Effect): void {
@@ -243,9 +237,7 @@ export class Connection implements Member, Behind {
         this.#held.push(effect.frame)
         return
       case "place":
-        this.#stands = effect.position
-        this.#position = effect.position
-        return
+        return this.#outlet.place(effect.position)
       case "ask":
         return void this.#ask(effect.ask, effect.at, effect.before)
       case "retry-later":
@@ -253,7 +245,7 @@ export class Connection implements Member, Behind {
         this.#retryTimer = setTimeout(() => this.#input({ type: "retry" }), retryDelay(effect.tries) * (0.5 + this.#world.random()))
         return
       case "announce":
-        return this.#announce(effect.claim)
+        return this.#outlet.heartbeat(effect.claim)
       case "give":
         return give(this.#world, this, effect.patterns, effect.after, effect.upTo, this.#read())
       case "catch-up":
@@ -261,14 +253,13 @@ export class Connection implements Member, Behind {
       case "stop":
         this.#reading?.abort()
         this.#reading = null
-        return this.#watchStall()
+        return
       case "join":
-        this.#send({ type: "LIVE", payload: this.#move(this.#position) })
+        this.#outlet.live(this.#session.claim)
         return this.#world.live.join(this, effect.view)
       case "leave":
         // Every step that leaves keeps the target it joined with until it is resolved anew.
-        this.#world.live.leave(this, this.#session.target)
-        return this.#watchStall()
+        return this.#world.live.leave(this, this.#session.target)
       case "close":
         this.#socket.close(CLOSE[effect.why].code, CLOSE[effect.why].reason)
         return this.#over()
@@ -290,7 +281,7 @@ export class Connection implements Member, Behind {
         if (last < at) return this.#input({ type: "ahead", ask })
         return this.#input({ type: "unresolved", ask, message: "the edge is behind the log", hint: "it goes on by itself" })
       }
-      const old = before !== null && this.#position < ring.floor
+      const old = before !== null && this.#outlet.position < ring.floor
       const [access, head] = await Promise.all([accesses.resolve(this.#user, at, before), old ? log.head() : null])
       if (this.#session.phase === "closed" || this.#session.ask !== ask) return
       this.#adopt(access)
@@ -327,29 +318,7 @@ export class Connection implements Member, Behind {
   // --- to the socket -----------------------------------------------------------------------------------------------------
 
   #send(frame: Down): void {
-    this.#write(encodeDown(frame))
-  }
-
-  #write(text: string): void {
-    metrics.frames.add()
-    metrics.bytes.add(text.length)
-    this.#socket.send(text)
-  }
-
-  #cursor(seq: number, { view, access, partial }: Claim = this.#session.claim): string {
-    const { epochs } = this.#world
-    return formatCursor({ epoch: epochs.current ?? "", seq, view, ...(access > seq ? { access } : {}), ...(partial === null ? {} : { partial }) })
-  }
-
-  /** The client moves here. */
-  #move(to: number, claim: Claim = this.#session.claim): { from: number; to: number; cursor: string } {
-    const from = this.#stands
-    this.#stands = to
-    return { from, to, cursor: this.#cursor(to, claim) }
-  }
-
-  #announce(claim: Claim): void {
-    this.#send({ type: "HEARTBEAT", payload: { ...this.#move(this.#position, claim), lagMs: this.#world.lagMs() } })
+    this.#outlet.send(frame)
   }
 
   /** Member: what is pending, up to the edge's position. A mistake in one connection must not end the others. */
@@ -363,17 +332,13 @@ export class Connection implements Member, Behind {
 
   #flush(): void {
     const { live, ring } = this.#world
-    const { mode } = this.#session
+    const { claim, mode } = this.#session
     const chain = this.pending
     this.pending = null
     const parts = chain === null ? [{ to: ring.head, body: NO_CHANGES, more: false }] : chain.parts(mode, ring.head, live.openTransaction)
-    for (const { to, body, more } of parts) {
-      const from = this.#stands
-      this.#stands = to
-      this.open = more
-      metrics.frames.add()
-      metrics.bytes.add(body.length)
-      this.#socket.sendShared(changesHead(mode, from, to, this.#cursor(to)), body, changesTail(more))
+    for (const part of parts) {
+      this.open = part.more
+      this.#outlet.share(mode, claim, part)
     }
     if (this.open) live.opened(this)
     if (this.isFull()) this.full()
@@ -386,33 +351,23 @@ export class Connection implements Member, Behind {
   }
 
   get position(): number {
-    return this.#position
+    return this.#outlet.position
   }
 
   tell(to: number | null, body: string, progress: Progress | null): void {
-    const at = to ?? this.#position
-    const from = to === null ? at : this.#stands
-    this.#stands = at
-    this.#position = at
-    this.#write(changesHead(this.#session.mode, from, at, this.#cursor(at)) + body + changesTail(true, progress))
+    this.#outlet.tell(this.#session.mode, this.#session.claim, to, body, progress)
   }
 
   pass(to: number): void {
-    if (to > this.#position) this.#position = to
+    if (to > this.#outlet.position) this.#outlet.position = to
   }
 
   isFull(): boolean {
-    return this.#socket.buffered() > SOCKET_HIGH_WATER_BYTES
+    return this.#outlet.pressure.full
   }
 
   drained(withinMs: number): Promise<boolean> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => resolve(false), withinMs)
-      this.#waitingForDrain.push((drained) => {
-        clearTimeout(timer)
-        resolve(drained)
-      })
-    })
+    return this.#outlet.pressure.wait(withinMs)
   }
 
   gave(after: number): void {
@@ -438,18 +393,6 @@ export class Connection implements Member, Behind {
 
   unread(message: string, hint: string): void {
     this.#input({ type: "unread", message, hint })
-  }
-
-  /** A socket that takes nothing for SOCKET_STALL_MS is dead, whatever it says. */
-  #watchStall(): void {
-    if (this.#session.phase !== "slow") return
-    const before = this.#socket.buffered()
-    clearTimeout(this.#stallTimer)
-    this.#stallTimer = setTimeout(() => {
-      if (this.#session.phase !== "slow") return
-      if (this.#socket.buffered() >= before) this.#socket.terminate()
-      else this.#watchStall()
-    }, SOCKET_STALL_MS)
   }
 }
 

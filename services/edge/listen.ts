@@ -119,6 +119,8 @@ const upgrade = ({ edge, origins }: Listen, sockets: WebSocketServer, request: I
         close: (code, reason) => socket.close(code, reason),
         terminate: () => socket.terminate(),
         ping: () => socket.ping(),
+        pause: () => socket.pause(),
+        resume: () => socket.resume(),
       },
       peerOf(request),
     )

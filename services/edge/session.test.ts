@@ -3,8 +3,9 @@ import { describe, expect, it } from "vitest"
 import { parseCursor, viewToken } from "#protocol/cursor.ts"
 import type { ViewPattern } from "#protocol/grant.ts"
 import { Epochs } from "./epochs.ts"
-import type { Effect, Here, Input, Phase, Session } from "./session.ts"
-import { NEW_SESSION, retryDelay, step } from "./session.ts"
+import { retryDelay, step } from "./session.ts"
+import type { Effect, Here, Input, Phase, Session } from "./session-state.ts"
+import { NEW_SESSION } from "./session-state.ts"
 
 const epochs = new Epochs([{ id: "1-aa", previous: null, firstSeq: 1, reason: "the first", at: "" }])
 const here = (position = 0, head = 50): Here => ({ position, head, epochs, isTracked: (entity) => entity === "task" || entity === "note" })

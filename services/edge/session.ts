@@ -28,137 +28,14 @@
  */
 import { Result } from "effect"
 import type { Close } from "#protocol/close.ts"
-import type { Cursor } from "#protocol/cursor.ts"
-import { parseCursor, parseView, viewToken } from "#protocol/cursor.ts"
-import type { Down, ErrorCode } from "#protocol/down.ts"
-import type { Pattern, ViewPattern } from "#protocol/grant.ts"
-import { normalise, restrict } from "#protocol/grant.ts"
-import { RETRY_FIRST_MS, RETRY_MOST_MS, VIEW_PATTERNS } from "#protocol/limits.ts"
-import type { Mutation } from "#protocol/mutation.ts"
-import type { Mode, Up } from "#protocol/up.ts"
-import type { Epochs } from "./epochs.ts"
-import type { Holding } from "./retarget.ts"
-import { NOTHING, retarget } from "./retarget.ts"
+import { parseCursor } from "#protocol/cursor.ts"
+import { RETRY_FIRST_MS, RETRY_MOST_MS } from "#protocol/limits.ts"
+import type { Up } from "#protocol/up.ts"
+import { resolved, settle } from "./resolved.ts"
+import type { Claim, Effect, Here, Input, Phase, Session, Step, UpInput } from "./session-state.ts"
+import { ask, error, reset, send, stay, to } from "./session-state.ts"
 import type { Subscriptions } from "./subscriptions.ts"
 import { NO_SUBSCRIPTIONS, subscribe, unsubscribe } from "./subscriptions.ts"
-
-export type Phase = "hello" | "checking" | "idle" | "resolving" | "giving" | "catching-up" | "live" | "slow" | "closed"
-
-/** The part of a cursor that is not the position. */
-export interface Claim {
-  readonly view: string
-  /** The sequence as of which access was decided; where the position is beyond it, the position's own. */
-  readonly access: number
-  readonly partial: string | null
-}
-
-export interface Session {
-  readonly phase: Phase
-  readonly subscriptions: Subscriptions
-  readonly mode: Mode
-  readonly claim: Claim
-  readonly holding: Holding
-  /** The cursor that the client came back with, until authz has said what it was allowed. */
-  readonly resume: Cursor | null
-  /** What it should see, as last resolved. */
-  readonly target: ReadonlyArray<ViewPattern>
-  /** The sequence as of which that was decided. */
-  readonly targetAt: number
-  /** What is being given, and the sequence up to which STATE was read for it. */
-  readonly giving: { readonly token: string; readonly after: number } | null
-  /** Counts the questions to authz: an answer to an older one is void. */
-  readonly ask: number
-  /** Questions to authz or STATE in a row that got no answer. */
-  readonly tries: number
-}
-
-/** What the interpreter knows when an input comes. */
-export interface Here {
-  /** Up to here the client was told everything it may see, or there was nothing to tell. */
-  readonly position: number
-  /** The edge's own position. */
-  readonly head: number
-  readonly epochs: Epochs
-  readonly isTracked: (entity: string) => boolean
-}
-
-type UpInput = { readonly [F in Up as F["type"]]: { readonly type: F["type"]; readonly payload: F["payload"] } }[Up["type"]]
-
-export type Input =
-  | UpInput
-  | { readonly type: "signed-in" }
-  | { readonly type: "refused"; readonly message: string; readonly hint: string }
-  | Resolved
-  | { readonly type: "unresolved"; readonly ask: number; readonly message: string; readonly hint: string }
-  /** The stream ends before the position that was asked about. */
-  | { readonly type: "ahead"; readonly ask: number }
-  | { readonly type: "retry" }
-  /** STATE could not be read. */
-  | { readonly type: "unread"; readonly message: string; readonly hint: string }
-  | { readonly type: "gave"; readonly after: number }
-  | { readonly type: "given" }
-  | { readonly type: "caught-up" }
-  /** The catch-up has reached what it may tell, and the ring has gone on meanwhile. */
-  | { readonly type: "behind" }
-  /** An access event that names one of the user's principals is in the transaction that ends at `at`. */
-  | { readonly type: "touched"; readonly at: number }
-  | { readonly type: "expired" }
-  | { readonly type: "full" }
-  | { readonly type: "drained" }
-  | { readonly type: "ended" }
-
-export interface Resolved {
-  readonly type: "resolved"
-  readonly ask: number
-  readonly at: number
-  readonly allowed: ReadonlyArray<Pattern>
-  readonly allowedBefore: ReadonlyArray<Pattern> | null
-  /** The first sequence that CHANGES still holds, where the position may be older. */
-  readonly first: number | null
-  /** Access was touched again after `at`. */
-  readonly stale: boolean
-}
-
-export type Effect =
-  | { readonly type: "send"; readonly frame: Down }
-  | { readonly type: "check-token"; readonly token: string }
-  | { readonly type: "refresh-token"; readonly token: string }
-  | { readonly type: "mutate"; readonly mutations: ReadonlyArray<Mutation> }
-  /** The frame counts once the token is checked. */
-  | { readonly type: "hold"; readonly frame: Up }
-  /** The client stands here. */
-  | { readonly type: "place"; readonly position: number }
-  | { readonly type: "ask"; readonly ask: number; readonly at: number; readonly before: number | null }
-  | { readonly type: "retry-later"; readonly tries: number }
-  /** A HEARTBEAT with this claim. */
-  | { readonly type: "announce"; readonly claim: Claim }
-  | { readonly type: "give"; readonly patterns: ReadonlyArray<ViewPattern>; readonly after: number; readonly upTo: number }
-  | { readonly type: "catch-up"; readonly view: ReadonlyArray<ViewPattern>; readonly upTo: number }
-  /** Ends the reading that is under way. */
-  | { readonly type: "stop" }
-  /** LIVE, and into the live index. */
-  | { readonly type: "join"; readonly view: ReadonlyArray<ViewPattern> }
-  | { readonly type: "leave" }
-  | { readonly type: "close"; readonly why: Close }
-
-export interface Step {
-  readonly session: Session
-  readonly effects: ReadonlyArray<Effect>
-}
-
-export const NEW_SESSION: Session = {
-  phase: "hello",
-  subscriptions: NO_SUBSCRIPTIONS,
-  mode: "data",
-  claim: { view: viewToken([]), access: 0, partial: null },
-  holding: NOTHING,
-  resume: null,
-  target: [],
-  targetAt: 0,
-  giving: null,
-  ask: 0,
-  tries: 0,
-}
 
 export const step = (session: Session, input: Input, here: Here): Step =>
   (table[session.phase][input.type] as AnyCell)(session, input, here)
@@ -169,10 +46,6 @@ type Row = { readonly [K in Input["type"]]: Cell<K> }
 
 // --- cells --------------------------------------------------------------------------------------------------------------
 
-const to = (session: Session, ...effects: ReadonlyArray<Effect>): Step => ({ session, effects })
-const stay = (session: Session): Step => ({ session, effects: [] })
-const send = (frame: Down): Effect => ({ type: "send", frame })
-const error = (code: ErrorCode, message: string, hint: string): Effect => send({ type: "ERROR", payload: { code, message, hint } })
 const close = (session: Session, why: Close, ...before: ReadonlyArray<Effect>): Step =>
   to({ ...session, phase: "closed" }, ...before, { type: "close", why })
 const ended: Cell<"ended"> = (session) => stay({ ...session, phase: "closed" })
@@ -186,14 +59,6 @@ const mutate: Cell<"MUTATE"> = (session, { payload }) => to(session, { type: "mu
 const refresh: Cell<"TOKEN_REFRESH"> = (session, { payload }) => to(session, { type: "refresh-token", token: payload.token })
 const presence: Cell<"PRESENCE"> = (session) =>
   to(session, error("unavailable", "presence is not served", "PRESENCE is reserved in version 1 of the protocol"))
-
-/** Asks authz as of `at`, or of the edge's position where that is later. The old cursor's view is asked about beside it. */
-const ask = (session: Session, at: number, ...before: ReadonlyArray<Effect>): Step => {
-  const { resume } = session
-  const next = { ...session, phase: "resolving", ask: session.ask + 1 } as const
-  const seen = resume === null ? null : (resume.access ?? resume.seq)
-  return to(next, ...before, { type: "ask", ask: next.ask, at: Math.max(at, seen ?? 0, resume?.seq ?? 0), before: seen })
-}
 
 const again = (...before: ReadonlyArray<Effect>): AnyCell => (session, _, here) => ask(session, here.head, ...before)
 const touched = (...before: ReadonlyArray<Effect>): Cell<"touched"> => (session, { at }, here) => ask(session, Math.max(at, here.head), ...before)
@@ -222,8 +87,6 @@ const firstSubscribe = wishing((session, here, { cursor: text }, told) => {
   return ask({ ...session, resume: cursor, claim }, here.head, told, { type: "place", position: cursor.seq })
 })
 
-const reset = (reason: string): Effect => send({ type: "RESET", payload: { reason } })
-
 const subscribeThen = (...before: ReadonlyArray<Effect>) => wishing((session, here, _, told) => ask(session, here.head, told, ...before))
 /** An answer of authz that is on its way serves the new wishes as well. */
 const subscribeMeanwhile = wishing((session, _, __, told) => to(session, told))
@@ -242,71 +105,6 @@ const unsubscribeMeanwhile: Unsubscribing = (session, input) => {
   const next = without(session, input)
   return to(next, subscribed(next.subscriptions))
 }
-
-/** Authz has answered: what must be told, given, caught up. */
-const resolved: Cell<"resolved"> = (session, input, here) => {
-  if (input.ask !== session.ask) return stay(session)
-  if (input.stale) return ask(session, here.head)
-  const effects: Array<Effect> = []
-  let { claim, holding, subscriptions } = session
-  let { position } = here
-  if (session.resume !== null) {
-    const judged = judge(session.resume, subscriptions, input)
-    if (typeof judged === "string") {
-      effects.push(reset(judged), { type: "place", position: 0 })
-      position = 0
-    } else holding = judged
-  }
-  let target = tooMany(subscriptions.asked, input.allowed) ? null : restrict(subscriptions.asked, input.allowed)
-  if (target === null || target.length > VIEW_PATTERNS) {
-    effects.push(error("too_large", "the subscriptions come to too many patterns and were dropped", "ask for scopes, or for the whole type"))
-    subscriptions = NO_SUBSCRIPTIONS
-    target = []
-  }
-  // Whoever stands at 0 holds nothing, so everything is after its position: nothing is lost, and nothing comes beside the flow.
-  const { lost, gained, kept } = position === 0 ? { lost: [], gained: [], kept: target } : retarget(holding, target)
-  if (lost.length > 0 || gained.length > 0) {
-    const partial = viewToken(normalise([...lost, ...gained]))
-    claim = lost.length === 0 ? { ...claim, partial } : { view: viewToken(kept), access: input.at, partial }
-    effects.push({ type: "announce", claim }, ...lost.map(revoked))
-    holding = { held: lost.length === 0 ? holding.held : kept, partial: gained }
-  }
-  const next: Session = { ...session, subscriptions, claim, holding, target, targetAt: input.at, resume: null }
-  if (gained.length === 0) return settle(next, effects)
-  const token = viewToken(gained)
-  const after = lost.length === 0 && session.giving?.token === token ? session.giving.after : 0
-  return to({ ...next, phase: "giving", giving: { token, after } }, ...effects, { type: "give", patterns: gained, after, upTo: position })
-}
-
-/** The whole target is held as of the position. What comes after it is left. */
-const settle = (session: Session, effects: ReadonlyArray<Effect>): Step => {
-  const { subscriptions, target, targetAt } = session
-  const claim: Claim = { view: viewToken(subscriptions.asked), access: targetAt, partial: null }
-  const next: Session = { ...session, phase: "catching-up", giving: null, holding: { held: target, partial: [] }, claim }
-  return to(next, ...effects, { type: "catch-up", view: target, upTo: targetAt })
-}
-
-const revoked = ({ entity, scope, id }: ViewPattern): Effect =>
-  send({
-    type: "ACCESS_REVOKED",
-    payload: { entityCode: entity, ...(id !== null ? { entityId: id } : scope !== null ? { scope } : {}) },
-  })
-
-/** What the cursor's holder holds, or why nobody can tell: then it starts over. */
-const judge = (cursor: Cursor, { asked }: Subscriptions, { allowedBefore, first }: Resolved): Holding | string => {
-  if (cursor.seq === 0) return NOTHING
-  if (first !== null && cursor.seq < first - 1) return "the cursor is older than the history that is kept"
-  if (allowedBefore === null) return "what the cursor's holder was allowed to see is no longer known"
-  const view = cursor.view === viewToken(asked) ? asked : parseView(cursor.view)
-  const partial = cursor.partial === undefined ? [] : parseView(cursor.partial)
-  if (view === null || partial === null) return "the cursor's view was too long to spell out, and is not the one subscribed to"
-  if (tooMany(view, allowedBefore)) return "the cursor's view is too large"
-  return { held: restrict(view, allowedBefore), partial }
-}
-
-/** Comparisons that cutting a view down may cost: some hundred milliseconds of everybody's time, at the very most. */
-const COMPARISONS = 2_000_000
-const tooMany = (asked: ReadonlyArray<ViewPattern>, allowed: ReadonlyArray<Pattern>): boolean => asked.length * allowed.length > COMPARISONS
 
 /** Waits in `resolving`, and asks again after a while. An answer that still comes is void. */
 const waiting = (session: Session, message: string, hint: string): Step => {

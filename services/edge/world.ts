@@ -57,6 +57,9 @@ export interface Socket {
   /** Ends it without a word. */
   readonly terminate: () => void
   readonly ping: () => void
+  /** Stops reading from it, and goes on. */
+  readonly pause: () => void
+  readonly resume: () => void
 }
 
 /** Who is at the other end, for the audit. */

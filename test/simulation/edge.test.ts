@@ -66,6 +66,8 @@ class Browser {
         close: () => this.disconnect(random),
         terminate: () => this.disconnect(random),
         ping: () => {},
+        pause: () => {},
+        resume: () => {},
       },
       { userAgent: null, ip: null },
     )
