@@ -14,20 +14,33 @@ export const tellRefusals = (): void => {
   const toasts = useToasts()
   const overlays = useOverlays()
   let waiting: ReadonlySet<string> = new Set()
+  /** The toast of each edit that is still to be settled. */
+  const told = new Map<string, number>()
+  const hush = (id: string): void => {
+    const toast = told.get(id)
+    told.delete(id)
+    if (toast !== undefined) toasts.close(toast)
+  }
 
   const subject = (edit: StoredEdit): string => {
     const title = useWorkspace().tasks.find((task) => task.id === (edit.entity === "task" ? edit.entityId : edit.data["task_id"]))?.row.title
     return title === undefined ? "this" : `“${title}”`
   }
   const tell = (edit: StoredEdit): void => {
+    if (edit.state === "waiting" || edit.state === "applied") return
+    told.set(edit.id, say(edit))
+  }
+  const say = (edit: StoredEdit): number => {
     const takeBack = { label: UNDO, press: () => sync.discard(edit.id) }
-    if (edit.state === "denied") toasts.show(`You may look at ${subject(edit)}, but not change it.`, { kind: "bad", button: takeBack })
-    else if (edit.state === "invalid") toasts.show(edit.message ?? "The server could not take this.", { kind: "bad", button: takeBack })
-    else if (edit.state === "conflict") toasts.show(`Somebody else changed ${subject(edit)} too.`, { button: { label: "Choose", press: () => (overlays.choosing = edit.id) } })
+    if (edit.state === "denied") return toasts.show(`You may look at ${subject(edit)}, but not change it.`, { kind: "bad", button: takeBack })
+    if (edit.state === "invalid") return toasts.show(edit.message ?? "The server could not take this.", { kind: "bad", button: takeBack })
+    return toasts.show(`Somebody else changed ${subject(edit)} too.`, { button: { label: "Choose", press: () => (overlays.choosing = edit.id) } })
   }
 
   watch(() => sync.waitingEdits, (edits) => {
     for (const edit of edits) if (waiting.has(edit.id)) tell(edit)
+    for (const id of told.keys()) if (!edits.some((edit) => edit.id === id)) hush(id)
     waiting = new Set(edits.filter((edit) => edit.state === "waiting").map((edit) => edit.id))
   })
+  watch(() => overlays.choosing, (id) => id !== null && hush(id))
 }
