@@ -49,7 +49,6 @@ const schema = `
 
 const statement = (random: Random): string => {
   const n = () => String(random.int(8))
-  const maybe = () => (random.chance(0.2) ? "null" : n())
   const place = () => (random.chance(0.2) ? "null" : `'${random.pick(["p1", "p2", "x.y"])}'`)
   const letter = () => `'${random.pick(["a", ",", "\\", "a,b"])}'`
   const range = (column: string) => `${column} between ${n()} and ${n()}`

@@ -1,0 +1,1550 @@
+create type authz.level as enum ('VIEW', 'EDIT', 'SHARE', 'DELETE', 'CREATE', 'OWNER');
+
+create domain tide.row_image as json constraint row_is_too_large_for_an_event CHECK ((pg_column_size(VALUE) <= (((8 * 1024) * 1024) - (64 * 1024))));
+
+create sequence tide.outbox_id;
+
+create table authz.grants (
+  id text generated always as (md5((((((quote_literal(principal) || quote_nullable(scope)) || ','::text) || quote_nullable(entity)) || ','::text) || quote_nullable(entity_id)))) stored not null,
+  principal text not null,
+  scope text,
+  entity text,
+  entity_id text,
+  level authz.level not null,
+  expires_at timestamp with time zone,
+  granted_by text default NULLIF(current_setting('tide.user_id'::text, true), ''::text),
+  granted_at timestamp with time zone default now() not null
+);
+
+create table authz.members (
+  role text not null,
+  member text not null,
+  added_by text default NULLIF(current_setting('tide.user_id'::text, true), ''::text),
+  added_at timestamp with time zone default now() not null
+);
+
+create table tide.migration (
+  name text not null,
+  checksum text not null,
+  applied_at timestamp with time zone default now() not null
+);
+
+create table tide.mutation (
+  user_id text not null,
+  id text not null,
+  at timestamp with time zone default now() not null
+);
+
+create table tide.outbox (
+  id bigint default nextval('tide.outbox_id'::regclass) not null,
+  xid xid8 default pg_current_xact_id() not null,
+  entity text not null,
+  entity_id text not null,
+  scope text,
+  op text not null,
+  after tide.row_image,
+  before json,
+  at timestamp with time zone default clock_timestamp() not null,
+  user_id text,
+  request_id text,
+  endpoint text,
+  method text,
+  user_agent text,
+  ip text,
+  mutation_id text,
+  traceparent text
+) partition by RANGE (at);
+
+create table tide.relay_state (
+  only_row boolean default true not null,
+  epoch text not null,
+  stream_created text not null,
+  system_identifier text not null,
+  acked_seq bigint not null,
+  updated_at timestamp with time zone default now() not null
+);
+
+create table tide.tracked (
+  entity text not null,
+  table_name text not null,
+  relation regclass not null,
+  key_columns text[] not null,
+  scope_column text,
+  before_image boolean not null,
+  json_schema jsonb not null,
+  tracked_at timestamp with time zone default now() not null
+);
+
+alter table authz.grants add constraint entity_is_a_code CHECK ((entity ~ '^[a-z_][a-z0-9_]*$'::text));
+
+alter table authz.grants add constraint grants_pkey PRIMARY KEY (id);
+
+alter table authz.grants add constraint principal_is_user_role_or_everyone CHECK (((principal = 'everyone'::text) OR (principal ~ '^(user|role):.'::text)));
+
+alter table authz.members add constraint member_is_user_or_role CHECK ((member ~ '^(user|role):.'::text));
+
+alter table authz.members add constraint members_pkey PRIMARY KEY (role, member);
+
+alter table authz.members add constraint role_is_a_bare_name CHECK (((role <> ''::text) AND (role !~ '^(user|role):'::text)));
+
+alter table tide.migration add constraint migration_pkey PRIMARY KEY (name);
+
+alter table tide.mutation add constraint mutation_pkey PRIMARY KEY (user_id, id);
+
+alter table tide.relay_state add constraint relay_state_only_row_check CHECK (only_row);
+
+alter table tide.relay_state add constraint relay_state_pkey PRIMARY KEY (only_row);
+
+alter table tide.tracked add constraint tracked_pkey PRIMARY KEY (entity);
+
+alter table tide.tracked add constraint tracked_relation_key UNIQUE (relation);
+
+CREATE INDEX grants_expiry ON authz.grants USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+
+CREATE INDEX grants_principal ON authz.grants USING btree (principal);
+
+CREATE INDEX members_member ON authz.members USING btree (member);
+
+CREATE INDEX mutation_at ON tide.mutation USING btree (at);
+
+CREATE INDEX outbox_xid ON ONLY tide.outbox USING btree (xid);
+
+CREATE OR REPLACE FUNCTION authz.add_member(role text, member text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform authz.require_role(role);
+  if coalesce(member, '') in ('', 'everyone', 'user:', 'role:') then
+    raise exception '% cannot be a member', coalesce(quote_literal(member), 'null')
+      using errcode = 'invalid_parameter_value', hint = 'Write a user''s id, or role:<name>. What everyone may do is granted to everyone.';
+  end if;
+  insert into authz.members (role, member) values (add_member.role, authz.to_member(add_member.member)) on conflict on constraint members_pkey do nothing;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.allows(user_id text, level text, scope text, entity text, entity_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  who constant text[] := authz.principals(user_id);
+  needed constant authz.level := authz.to_level(level);
+begin
+  return exists (
+    select from authz.grants g
+    where g.principal = any (who)
+      and g.level >= needed
+      and (g.scope is null or g.scope = allows.scope)
+      and (g.entity = allows.entity or g.entity is null and allows.entity not like '\_%')
+      and (g.entity_id is null or g.entity_id = allows.entity_id)
+      and (g.expires_at is null or g.expires_at > now()));
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.as_stored(relation oid, object jsonb)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  stored jsonb := '{}';
+  columns constant text := tide.record_columns(relation, object);
+begin
+  if columns is not null then
+    execute format('select to_jsonb(tide_r.*) from jsonb_to_record($1) as tide_r(%s)', columns) into stored using object;
+  end if;
+  return stored;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.attach(relation regclass, entity text, scope text, before_image boolean)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  keys constant text[] := tide.key_columns(relation);
+  name constant text := tide.capture_name(entity);
+  target record;
+  member regclass;
+begin
+  select format('%I.%I', n.nspname, c.relname) as table_name,
+    c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid) as by_row,
+    not i.indimmediate as deferrable_key,
+    exists (
+      select from pg_constraint f where f.conrelid = c.oid and f.contype = 'f' and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('n', 'd'))) as twice
+  into strict target
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indrelid = c.oid and i.indisprimary
+  where c.oid = attach.relation;
+
+  execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
+    tide.capture_source(relation, target.table_name, entity, keys, scope, before_image, target.by_row, target.twice, target.deferrable_key));
+  execute format('revoke all on function tide.%I() from public', name);
+  execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || target.table_name || '; made by tide.track');
+
+  if target.by_row then
+    execute format('create or replace trigger tide_change after insert or update or delete on %s for each row execute function tide.%I()', relation, name);
+    -- A truncate trigger is not inherited by partitions, and TRUNCATE of the parent fires those of every partition.
+    for member in select relation union select relid from pg_partition_tree(relation) loop
+      execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member, name);
+    end loop;
+  else
+    execute format('create or replace trigger tide_insert after insert on %s referencing new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_update after update on %s referencing old table as tide_old new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
+  end if;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.backfill(relation regclass)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  total bigint := 0;
+  page record;
+  after_key text[];
+begin
+  loop
+    select * into page from tide.backfill_page(relation, after_key);
+    total := total + page.rows;
+    after_key := page.last_key;
+    exit when after_key is null;
+  end loop;
+  return total;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.backfill_page(relation regclass, after_key text[] DEFAULT NULL::text[], page_size integer DEFAULT 1000, OUT rows integer, OUT last_key text[])
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET extra_float_digits TO '1'
+AS $function$
+declare
+  held tide.tracked;
+  key_list text;
+  key_texts text;
+  seen integer;
+begin
+  select * into held from tide.tracked t where t.relation = backfill_page.relation;
+  if held.entity is null then
+    perform tide.refuse(format('tide.backfill: %s is not tracked', relation), format('First: select tide.track(%L, entity => …).', relation));
+  elsif page_size is null or page_size < 1 then
+    perform tide.refuse('tide.backfill: a page has one row at least', 'Leave page_size out.');
+  elsif current_setting('transaction_isolation') <> 'read committed' then
+    perform tide.refuse(format('tide.backfill: not in a %s transaction', current_setting('transaction_isolation')), 'Its snapshot may be older than the tracking: use read committed.');
+  end if;
+  -- Comparison operators of key types that an extension brought.
+  perform set_config('search_path', concat_ws(', ', 'pg_catalog', (
+    select string_agg(distinct quote_ident(n.nspname), ', ')
+    from unnest(held.key_columns) k join pg_type t on t.oid = tide.column_type(held.relation, k) join pg_namespace n on n.oid = t.typnamespace
+    where n.nspname <> 'pg_catalog'), 'pg_temp'), true);
+  select string_agg(format('tide_t.%I', k.name), ', ' order by k.place), string_agg(format('tide_t.%I::text', k.name), ', ' order by k.place)
+  into key_list, key_texts from unnest(held.key_columns) with ordinality k(name, place);
+
+  -- Where the page ends is settled before anything is locked: a row whose key changes while its lock is waited for must not move the end.
+  execute format('select tide_p.key, tide_p.place from (select array[%1$s] as key, row_number() over (order by %2$s) as place from %3$s tide_t where %4$s order by %2$s limit $2) tide_p order by tide_p.place desc limit 1',
+    key_texts, key_list, relation, case when after_key is null then 'true' else format('(%s) > (select %s from (%s) tide_t)', key_list, key_list, tide.key_query(relation, held.key_columns)) end)
+  into last_key, seen using after_key, page_size;
+  rows := 0;
+  if last_key is null then return; end if;
+  execute format($q$
+    insert into tide.outbox (entity, entity_id, scope, op, after, user_id, request_id)
+    select %1$L, s.id, s.scope, 'READ', s.image,
+      nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), '')
+    from (
+      select %2$s as id, %3$s as scope, to_json(tide_t.*) as image from %4$s tide_t
+      where %5$s and (%6$s) <= (select %6$s from (%7$s) tide_t) order by %6$s for share of tide_t) s$q$,
+    held.entity, tide.fitting_id_expression(relation, held.key_columns, 'tide_t'), tide.fitting_scope_expression(relation, held.scope_column, 'tide_t'), relation,
+    case when after_key is null then 'true' else format('(%s) > (select %s from (%s) tide_t)', key_list, key_list, replace(tide.key_query(relation, held.key_columns), '$1[', '$2[')) end,
+    key_list, tide.key_query(relation, held.key_columns))
+  using last_key, after_key;
+  get diagnostics rows = row_count;
+  if seen < page_size then last_key := null; end if;
+  perform pg_notify('tide_wake', '');
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.capture__entity()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET extra_float_digits TO '1'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+AS $function$
+#variable_conflict use_column
+begin
+  if (pg_trigger_depth() > 1 or  current_setting('tide.nested__entity', true) = 'on') and tg_op <> 'TRUNCATE' then
+    perform set_config('tide.nested__entity', 'on', true);
+    if tg_op = 'INSERT' then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+      from tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_n.entity) and (tide_c.entity)::text collate "C" = (tide_n.entity)::text;
+    elsif tg_op = 'UPDATE' then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+select '_entity', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+from (
+  select tide_o.entity::text as id_o, (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
+    case when tide_o.entity is not null and (tide_c.entity is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
+    || case when tide_n.entity is null or tide_c.entity is null then '{}'
+       when tide_o.entity is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
+  from (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text)) left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (coalesce(tide_n.entity, tide_o.entity)) and (tide_c.entity)::text collate "C" = (coalesce(tide_n.entity, tide_o.entity))::text) s;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text
+      where tide_c.entity is null or null::text is distinct from null::text;
+    end if;
+  elsif tg_op = 'UPDATE' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_entity', coalesce((case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), tide_o.entity::text), case when tide_n.entity is null then null::text else null::text end,
+      case when tide_n.entity is null then 'DELETE' when tide_o.entity is null then 'INSERT' else 'UPDATE' end,
+      to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text);
+  elsif tg_op = 'INSERT' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_new tide_n;
+  elsif tg_op = 'DELETE' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+  else
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
+        using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from only tide.tracked tide_o;
+  end if;
+  if found and pg_try_advisory_lock_shared(7419001) then
+    perform pg_advisory_unlock_shared(7419001);
+    perform pg_notify('tide_wake', '');
+  end if;
+  return null;
+end$function$
+;
+
+CREATE OR REPLACE FUNCTION tide.capture__grant()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+#variable_conflict use_column
+begin
+  if (pg_trigger_depth() > 1 or  current_setting('tide.nested__grant', true) = 'on') and tg_op <> 'TRUNCATE' then
+    perform set_config('tide.nested__grant', 'on', true);
+    if tg_op = 'INSERT' then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+      from tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_n.id) and (tide_c.id)::text collate "C" = (tide_n.id)::text;
+    elsif tg_op = 'UPDATE' then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+select '_grant', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+from (
+  select tide_o.id::text as id_o, (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
+    case when tide_o.id is not null and (tide_c.id is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
+    || case when tide_n.id is null or tide_c.id is null then '{}'
+       when tide_o.id is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
+  from (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text)) left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (coalesce(tide_n.id, tide_o.id)) and (tide_c.id)::text collate "C" = (coalesce(tide_n.id, tide_o.id))::text) s;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text
+      where tide_c.id is null or null::text is distinct from null::text;
+    end if;
+  elsif tg_op = 'UPDATE' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_grant', coalesce((case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), tide_o.id::text), case when tide_n.id is null then null::text else null::text end,
+      case when tide_n.id is null then 'DELETE' when tide_o.id is null then 'INSERT' else 'UPDATE' end,
+      to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text);
+  elsif tg_op = 'INSERT' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_new tide_n;
+  elsif tg_op = 'DELETE' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+  else
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
+        using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from only authz.grants tide_o;
+  end if;
+  if found and pg_try_advisory_lock_shared(7419001) then
+    perform pg_advisory_unlock_shared(7419001);
+    perform pg_notify('tide_wake', '');
+  end if;
+  return null;
+end$function$
+;
+
+CREATE OR REPLACE FUNCTION tide.capture__member()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+#variable_conflict use_column
+begin
+  if (pg_trigger_depth() > 1 or  current_setting('tide.nested__member', true) = 'on') and tg_op <> 'TRUNCATE' then
+    perform set_config('tide.nested__member', 'on', true);
+    if tg_op = 'INSERT' then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+      from tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_n.role) and (tide_c.role)::text collate "C" = (tide_n.role)::text and tide_c.member operator(pg_catalog.=) (tide_n.member) and (tide_c.member)::text collate "C" = (tide_n.member)::text;
+    elsif tg_op = 'UPDATE' then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+select '_member', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+from (
+  select (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')) as id_o, (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
+    case when tide_o.role is not null and (tide_c.role is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
+    || case when tide_n.role is null or tide_c.role is null then '{}'
+       when tide_o.role is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
+  from (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')))) left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (coalesce(tide_n.role, tide_o.role)) and (tide_c.role)::text collate "C" = (coalesce(tide_n.role, tide_o.role))::text and tide_c.member operator(pg_catalog.=) (coalesce(tide_n.member, tide_o.member)) and (tide_c.member)::text collate "C" = (coalesce(tide_n.member, tide_o.member))::text) s;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text
+      where tide_c.role is null or null::text is distinct from null::text;
+    end if;
+  elsif tg_op = 'UPDATE' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_member', coalesce((case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))), case when tide_n.role is null then null::text else null::text end,
+      case when tide_n.role is null then 'DELETE' when tide_o.role is null then 'INSERT' else 'UPDATE' end,
+      to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')));
+  elsif tg_op = 'INSERT' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_new tide_n;
+  elsif tg_op = 'DELETE' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+  else
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
+        using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from only authz.members tide_o;
+  end if;
+  if found and pg_try_advisory_lock_shared(7419001) then
+    perform pg_advisory_unlock_shared(7419001);
+    perform pg_notify('tide_wake', '');
+  end if;
+  return null;
+end$function$
+;
+
+CREATE OR REPLACE FUNCTION tide.capture_name(entity text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ('capture_'::text || CASE WHEN (length(entity) <= 55) THEN entity ELSE md5(entity) END)
+;
+
+CREATE OR REPLACE FUNCTION tide.capture_source(relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  statements constant text := $t$
+#variable_conflict use_column
+begin
+  if {careful} then
+    perform set_config('tide.nested_{entity}', 'on', true);
+    if tg_op = 'INSERT' then
+      {head}
+      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context}
+      from tide_new tide_n join {table} tide_c on {c_is_n};
+    elsif tg_op = 'UPDATE' then
+      {now_update}
+    else
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
+      where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
+    end if;
+  elsif tg_op = 'UPDATE' then
+    {head}
+    select '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
+      case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end,
+      to_json(tide_n.*), {image_o}, {context}
+    from tide_old tide_o full join tide_new tide_n on {o_is_n}{only};{rest}
+  elsif tg_op = 'INSERT' then
+    {head}
+    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context} from tide_new tide_n;
+  elsif tg_op = 'DELETE' then
+    {head}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;{deleted}
+  else{truncated}
+  end if;
+  if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
+  end if;
+  return null;
+end$t$;
+  -- An UPDATE told by what is in the table now; also where its transition tables hold a row twice.
+  now_update constant text := $t${head}
+select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, {context}
+from (
+  select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
+    case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
+    || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
+       when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
+  from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
+  -- Where rows may be there twice: only a single row that stayed where it was goes the short way.
+  alone constant text := $t$
+    where tide_o.{key} is not null and tide_n.{key} is not null and {scope_o} is not distinct from {scope_n} and not exists (select from tide_new offset 1)$t$;
+  not_alone constant text := $t$
+    if not found then
+      {now_update}
+    end if;$t$;
+  -- Of one statement, the foreign keys' updates may be told after their deletions: those must see that the row is gone.
+  deleted constant text := $t$
+    if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
+  -- Where not: all that stayed where they were, and then the others.
+  unmoved constant text := $t$
+    where case when {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null
+      then set_config('tide.moved', 'on', true) is null else true end$t$;
+  moved constant text := $t$
+    if current_setting('tide.moved', true) = 'on' then
+      perform set_config('tide.moved', '', true);
+      {head}
+      select '{entity}', s.id, case when s.op = 'DELETE' then s.scope_o else s.scope_n end, s.op,
+        case when s.op = 'INSERT' then s.image end, case when s.op = 'DELETE' then s.before end, {context}
+      from (
+        select {id_n} as id, {scope_o} as scope_o, {fit_n} as scope_n, to_json(tide_n.*) as image, {image_o} as before, unnest(array['DELETE', 'INSERT']) as op
+        from tide_old tide_o full join tide_new tide_n on {o_is_n}
+        where {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null) s;
+    end if;$t$;
+  rows constant text := $t$
+begin
+  if {careful} then
+    perform set_config('tide.nested_{entity}', 'on', true);
+    if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+    end if;
+    if tg_op = 'UPDATE' then
+      {head}
+      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
+      from {table} tide_c where {c_is_new};
+    elsif tg_op = 'INSERT' then
+      {head}
+      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
+    end if;
+  elsif tg_op = 'TRUNCATE' then{truncated}
+  elsif tg_op = 'UPDATE' and ({id_old} = {id_new}) and ({scope_old} is not distinct from {scope_new}) then
+    {head}
+    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', to_json(new), {image_old}, {context});
+  else
+    if tg_op <> 'INSERT' then
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+    end if;
+    if tg_op <> 'DELETE' then
+      {head}
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', to_json(new), null, {context});
+    end if;
+  end if;
+  if pg_try_advisory_lock_shared({wake}) then{wake_up}
+  end if;
+  return null;
+end$t$;
+  truncated constant text := $t$
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
+        using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
+    end if;
+    {head}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from {truncated_rows};$t$;
+  wake_up constant text := $t$
+    perform pg_advisory_unlock_shared({wake});
+    perform pg_notify('tide_wake', '');$t$;
+  plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
+  source text := case when by_row then rows else statements end;
+  part record;
+begin
+  for part in
+    select * from (values
+      ('careful', '(pg_trigger_depth() > 1 or {always} current_setting(''tide.nested_{entity}'', true) = ''on'') and tg_op <> ''TRUNCATE'''),
+      ('always', case when deferrable_key then 'true or' else '' end),
+      ('only', case when twice then alone when scope is not null then unmoved else '' end),
+      ('rest', case when twice then not_alone when scope is not null then moved else '' end),
+      ('deleted', case when twice then deleted else '' end),
+      ('now_update', now_update),
+      ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
+      ('truncated', truncated),
+      ('wake_up', wake_up),
+      ('head', 'insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)'),
+      ('context', (
+        select string_agg(format('nullif(current_setting(%L, true), '''')', 'tide.' || name), ', ' order by place)
+        from unnest(array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent']) with ordinality c(name, place))),
+      ('id_n', tide.fitting_id_expression(relation, keys, 'tide_n')),
+      ('id_c', tide.fitting_id_expression(relation, keys, 'tide_c')),
+      ('id_o', tide.id_expression(relation, keys, 'tide_o')),
+      ('id_new', tide.fitting_id_expression(relation, keys, 'new')),
+      ('id_old', tide.id_expression(relation, keys, 'old')),
+      ('scope_n', tide.scope_expression(scope, 'tide_n')),
+      ('scope_c', tide.scope_expression(scope, 'tide_c')),
+      ('scope_o', tide.scope_expression(scope, 'tide_o')),
+      ('scope_new', tide.scope_expression(scope, 'new')),
+      ('scope_old', tide.scope_expression(scope, 'old')),
+      ('fit_n', tide.fitting_scope_expression(relation, scope, 'tide_n')),
+      ('fit_c', tide.fitting_scope_expression(relation, scope, 'tide_c')),
+      ('fit_new', tide.fitting_scope_expression(relation, scope, 'new')),
+      ('image_o', case when before_image then 'to_json(tide_o.*)' else 'null::json' end),
+      ('image_old', case when before_image then 'to_json(old)' else 'null::json' end),
+      ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
+        else format('(%s) collate "C" = (%s)', tide.id_expression(relation, keys, 'tide_o'), tide.id_expression(relation, keys, 'tide_n')) end),
+      ('c_is_n_or_o', tide.key_match(relation, keys, 'tide_c', array['tide_n', 'tide_o'])),
+      ('c_is_new', tide.key_match(relation, keys, 'tide_c', array['new'])),
+      ('c_is_old', tide.key_match(relation, keys, 'tide_c', array['old'])),
+      ('c_is_n', tide.key_match(relation, keys, 'tide_c', array['tide_n'])),
+      ('c_is_o', tide.key_match(relation, keys, 'tide_c', array['tide_o'])),
+      ('truncated_rows', case when by_row
+        then '{table} tide_o where tide_o.tableoid = tg_relid or tg_relid = {relation} and not exists (select from pg_trigger where tgrelid = tide_o.tableoid and tgname = ''tide_truncate'')'
+        else 'only {table} tide_o' end),
+      ('key', quote_ident(keys[1])),
+      ('wake', tide.wake_key()::text),
+      ('relation', relation::text),
+      ('entity', entity),
+      ('table', table_name)
+    ) parts(name, value)
+  loop
+    source := replace(source, '{' || part.name || '}', part.value);
+  end loop;
+  return source;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.column_type(relation oid, column_name text)
+ RETURNS regtype
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT (pg_attribute.atttypid)::regtype AS atttypid FROM pg_attribute WHERE ((pg_attribute.attrelid = column_type.relation) AND (pg_attribute.attname = column_type.column_name) AND (pg_attribute.attnum > 0) AND (NOT pg_attribute.attisdropped)))
+;
+
+CREATE OR REPLACE FUNCTION tide.detach(entity text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  execute format('drop function if exists tide.%I() cascade', tide.capture_name(entity));
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.drop_partitions(older_than interval, published pg_snapshot)
+ RETURNS SETOF text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '3s'
+AS $function$
+declare
+  name text;
+  ended timestamptz;
+  waiting boolean;
+begin
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('make_partitions'));
+  for name in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    where i.inhparent = 'tide.outbox'::regclass and c.relname ~ '^outbox_\d{8}$' order by 1
+  loop
+    ended := (to_date(right(name, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC';
+    exit when ended > now() - older_than;
+    execute format(
+      'select exists (select from tide.%I where xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(xid, $1))', name
+    ) into waiting using published;
+    exit when waiting;
+    execute format('drop table tide.%I', name);
+    return next name;
+  end loop;
+  -- What the safety net caught, if anything, goes row by row.
+  delete from only tide.outbox_default where at < now() - older_than and pg_visible_in_snapshot(xid, published);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.expire()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  expired integer;
+begin
+  delete from authz.grants g where g.expires_at <= now();
+  get diagnostics expired = row_count;
+  return expired;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.explain_refusal(state text, message text, constraint_name text, column_name text, table_schema text, table_name text, relation oid, op text)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  columns text;
+begin
+  case state
+    when '23502' then
+      return format('%s must not be empty', column_name);
+    when '23505' then
+      select string_agg(a.attname, ', ' order by k.place) into columns
+      from pg_index i cross join lateral unnest(i.indkey::smallint[]) with ordinality k(attnum, place)
+      join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+      where i.indexrelid = to_regclass(format('%I.%I', table_schema, constraint_name));
+      return format('another row has the same %s', coalesce(columns, constraint_name));
+    when '23503' then
+      select string_agg(a.attname, ', ') into columns
+      from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
+      where c.conname = constraint_name and c.conrelid = explain_refusal.relation and c.contype = 'f';
+      if op = 'delete' or columns is null then return 'other rows refer to this one'; end if;
+      return format('%s refers to a row that does not exist', columns);
+    when '23514' then
+      return format('the values break the rule %s', constraint_name);
+    when '23P01' then
+      return format('the values clash with another row (%s)', constraint_name);
+    else
+      return message;
+  end case;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.fit_token(value text, what text)
+ RETURNS text
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if tide.token_bytes(value) > 1024 then
+    raise exception '% too long for an event: % bytes once encoded, 1024 at most', what, tide.token_bytes(value)
+      using errcode = 'program_limit_exceeded', detail = left(value, 80) || '…', hint = 'Use a shorter value, or untrack the table.';
+  end if;
+  return value;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.fitting_id_expression(relation oid, keys text[], alias text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT CASE WHEN ((SELECT bool_and(tide.is_plain_key_type(tide.column_type(fitting_id_expression.relation, k.k))) AS bool_and FROM unnest(fitting_id_expression.keys) k(k)) AND (cardinality(fitting_id_expression.keys) <= 8)) THEN e.id ELSE format('(case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, ''entity id'') end)'::text, e.id) END AS format FROM (SELECT tide.id_expression(fitting_id_expression.relation, fitting_id_expression.keys, fitting_id_expression.alias) AS id) e)
+;
+
+CREATE OR REPLACE FUNCTION tide.fitting_scope_expression(relation oid, scope text, alias text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN ((scope IS NULL) OR tide.is_plain_key_type(tide.column_type(relation, scope))) THEN tide.scope_expression(scope, alias) ELSE format('(case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, ''scope'') end)'::text, tide.scope_expression(scope, alias)) END
+;
+
+CREATE OR REPLACE FUNCTION tide.forget_rows(tracked tide.tracked)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET extra_float_digits TO '1'
+AS $function$
+begin
+  execute format(
+    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
+    tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
+    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
+  perform pg_notify('tide_wake', '');
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.grant_access(principal text, scope text DEFAULT NULL::text, entity text DEFAULT NULL::text, entity_id text DEFAULT NULL::text, level text DEFAULT NULL::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  granted text;
+begin
+  perform authz.require_principal(principal);
+  perform authz.to_level(level);
+  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_entity)$' then
+    raise exception '% is not an entity code', quote_literal(entity)
+      using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
+  end if;
+  if expires_at <= now() then
+    raise exception 'the grant would have expired at %', expires_at using errcode = 'invalid_parameter_value', hint = 'Give a time to come, or none.';
+  end if;
+  insert into authz.grants as g (principal, scope, entity, entity_id, level, expires_at)
+  values (grant_access.principal, grant_access.scope, grant_access.entity, grant_access.entity_id, grant_access.level::authz.level, grant_access.expires_at)
+  on conflict on constraint grants_pkey do update
+    set level = excluded.level, expires_at = excluded.expires_at, granted_by = excluded.granted_by, granted_at = excluded.granted_at
+  returning g.id into granted;
+  return granted;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.id_expression(relation oid, keys text[], alias text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN (cardinality(keys) = 1) THEN format('%s.%I::text'::text, alias, (keys)[1]) ELSE (('('::text || (SELECT string_agg(CASE WHEN tide.is_plain_key_type(tide.column_type(id_expression.relation, k.name)) THEN format('%s.%I::text'::text, id_expression.alias, k.name) ELSE format('replace(replace(%s.%I::text, ''\'', ''\\''), '','', ''\,'')'::text, id_expression.alias, k.name) END, ' || '','' || '::text ORDER BY k.place) AS string_agg FROM unnest(id_expression.keys) WITH ORDINALITY k(name, place))) || ')'::text) END
+;
+
+CREATE OR REPLACE FUNCTION tide.is_plain_key_type(type regtype)
+ RETURNS boolean
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ((type)::oid = ANY ((ARRAY['smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'uuid'::regtype])::oid[]))
+;
+
+CREATE OR REPLACE FUNCTION tide.json_schema(relation regclass, entity text, keys text[], scope text)
+ RETURNS jsonb
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ WITH columns AS (
+          SELECT a.attname AS name,
+             a.attnum AS place,
+             a.attnotnull AS required,
+             tide.type_schema(a.atttypid, a.atttypmod) AS type,
+             (
+                 CASE
+                     WHEN ((a.attgenerated <> ''::"char") OR (a.attidentity = 'a'::"char")) THEN '{"readOnly": true}'::text
+                     WHEN (a.atthasdef OR (a.attidentity = 'd'::"char")) THEN '{"x-default": true}'::text
+                     ELSE '{}'::text
+                 END)::jsonb AS origin,
+                 CASE
+                     WHEN (d.text IS NULL) THEN '{}'::jsonb
+                     ELSE jsonb_build_object('description', d.text)
+                 END AS description
+            FROM (pg_attribute a
+              CROSS JOIN LATERAL col_description(a.attrelid, (a.attnum)::integer) d(text))
+           WHERE ((a.attrelid = (json_schema.relation)::oid) AND (a.attnum > 0) AND (NOT a.attisdropped))
+         ), properties AS (
+          SELECT columns.name,
+             columns.place,
+             ((columns.origin || columns.description) ||
+                 CASE
+                     WHEN (columns.required OR (columns.type = '{}'::jsonb)) THEN columns.type
+                     WHEN (columns.type ? 'enum'::text) THEN (columns.type || jsonb_build_object('type', '["string", "null"]'::jsonb, 'enum', ((columns.type -> 'enum'::text) || 'null'::jsonb)))
+                     ELSE (columns.type || jsonb_build_object('type', jsonb_build_array((columns.type -> 'type'::text), 'null')))
+                 END) AS property
+            FROM columns
+         )
+  SELECT jsonb_build_object('$schema', 'https://json-schema.org/draft/2020-12/schema', 'title', json_schema.entity, 'type', 'object', 'properties', jsonb_object_agg(properties.name, properties.property), 'required', jsonb_agg(properties.name ORDER BY properties.place), 'x-key', to_jsonb(json_schema.keys), 'x-scope', json_schema.scope) AS jsonb_build_object
+    FROM properties;
+END
+;
+
+CREATE OR REPLACE FUNCTION tide.key_columns(relation oid)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN COALESCE((SELECT array_agg((a.attname)::text ORDER BY k.place) AS array_agg FROM ((pg_index i CROSS JOIN LATERAL unnest((i.indkey)::smallint[]) WITH ORDINALITY k(attnum, place)) JOIN pg_attribute a ON (((a.attrelid = i.indrelid) AND (a.attnum = k.attnum)))) WHERE ((i.indrelid = key_columns.relation) AND i.indisprimary AND i.indisvalid)), '{}'::text[])
+;
+
+CREATE OR REPLACE FUNCTION tide.key_match(relation oid, keys text[], alias_a text, sources text[])
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT string_agg((format('%s.%I operator(%I.%s) (%s)'::text, key_match.alias_a, k.name, n.nspname, o.oprname, format(k.source, k.name)) || CASE WHEN tide.is_plain_key_type(tide.column_type(key_match.relation, k.name)) THEN ''::text ELSE format(' and (%s.%I)::text collate "C" = (%s)::text'::text, key_match.alias_a, k.name, format(k.source, k.name)) END), ' and '::text ORDER BY k.place) AS string_agg FROM ((((((SELECT u.name, u.place, CASE cardinality(key_match.sources) WHEN 1 THEN ((key_match.sources)[1] || '.%1$I'::text) ELSE format('coalesce(%s.%%1$I, %s.%%1$I)'::text, (key_match.sources)[1], (key_match.sources)[2]) END AS source FROM unnest(key_match.keys) WITH ORDINALITY u(name, place)) k JOIN pg_index i ON (((i.indrelid = key_match.relation) AND i.indisprimary))) JOIN pg_opclass c ON ((c.oid = ((i.indclass)::oid[])[(k.place - 1)]))) JOIN pg_amop m ON (((m.amopfamily = c.opcfamily) AND (m.amopstrategy = 3) AND (m.amoplefttype = c.opcintype) AND (m.amoprighttype = c.opcintype)))) JOIN pg_operator o ON ((o.oid = m.amopopr))) JOIN pg_namespace n ON ((n.oid = o.oprnamespace))))
+;
+
+CREATE OR REPLACE FUNCTION tide.key_query(relation oid, keys text[])
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT ('select '::text || string_agg(format('$1[%s]::%I.%I as %I'::text, k.place, n.nspname, t.typname, k.name), ', '::text ORDER BY k.place)) FROM ((unnest(key_query.keys) WITH ORDINALITY k(name, place) JOIN pg_type t ON ((t.oid = (tide.column_type(key_query.relation, k.name))::oid))) JOIN pg_namespace n ON ((n.oid = t.typnamespace))))
+;
+
+CREATE OR REPLACE FUNCTION tide.lease_key()
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$select 7419002::bigint$function$
+;
+
+CREATE OR REPLACE FUNCTION tide.locked_row(held tide.tracked, key text[], OUT image jsonb, OUT scope text, OUT id text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s for update of tide_t',
+    tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
+    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+  into image, scope, id using key;
+exception
+  when data_exception then return; -- text that cannot be such a key is no row's key
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.make_partitions(days_ahead integer DEFAULT 3)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '3s'
+AS $function$
+declare
+  day date;
+  name text;
+  bounds text;
+  made integer := 0;
+begin
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('make_partitions'));
+  for i in 0 .. days_ahead loop
+    day := (now() at time zone 'UTC')::date + i;
+    name := 'outbox_' || to_char(day, 'YYYYMMDD');
+    continue when to_regclass('tide.' || name) is not null;
+    bounds := format('at >= %L and at < %L', day || ' 00:00+00', day + 1 || ' 00:00+00');
+    -- A day that began in the default partition stays there: it cannot be split without rewriting it.
+    execute format('select not exists (select from only tide.outbox_default where %s)', bounds) into strict bounds;
+    continue when not bounds::boolean;
+    execute format('create table tide.%I (like tide.outbox including defaults including indexes)', name);
+    execute format('alter table tide.outbox attach partition tide.%I for values from (%L) to (%L)', name, day || ' 00:00+00', day + 1 || ' 00:00+00');
+    made := made + 1;
+  end loop;
+  return made;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.mutate(mutation jsonb, user_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET extra_float_digits TO '1'
+ SET "tide.user_id" TO ''
+ SET "tide.mutation_id" TO ''
+AS $function$
+#variable_conflict use_column
+declare
+  m_id        constant text := mutation ->> 'id';
+  m_entity    constant text := mutation ->> 'entityCode';
+  m_entity_id constant text := mutation ->> 'entityId';
+  m_op        constant text := mutation ->> 'op';
+  data        jsonb := coalesce(nullif(mutation -> 'data', 'null'), '{}');
+  base        jsonb := coalesce(nullif(mutation -> 'base', 'null'), '{}');
+  hidden      constant jsonb := jsonb_build_object('id', m_id, 'status', 'denied', 'message', 'no such row, or not allowed');
+  held        tide.tracked;
+  key         text[];
+  here        record;
+  there       record;
+  stored      jsonb;
+  clash       text;
+  wrong       text;
+  columns     text;
+  statement   text;
+  state text; reason text; rule text; at_column text; at_schema text; at_table text;
+begin
+  -- Is it a mutation?
+  wrong := case
+    when coalesce(user_id, '') = '' then 'no user'
+    when jsonb_typeof(mutation) is distinct from 'object' then 'a mutation is a JSON object'
+    when coalesce(m_id, '') = '' then 'id is missing'
+    when length(m_id) > 200 then 'id is longer than 200 characters'
+    when m_entity_id is null then 'entityId is missing'
+    when m_op is null or m_op not in ('create', 'update', 'delete') then 'op is create, update or delete'
+    when jsonb_typeof(data) <> 'object' or jsonb_typeof(base) <> 'object' then 'data and base are objects of column values'
+  end;
+  if wrong is null then
+    select * into held from tide.tracked t where t.entity = m_entity;
+    if held.entity is null then wrong := format('there is no entity %s', coalesce(quote_literal(m_entity), 'without a code')); end if;
+  end if;
+  if wrong is not null then
+    return jsonb_build_object('id', coalesce(m_id, ''), 'status', 'invalid', 'message', wrong);
+  end if;
+
+  -- A repeat waits for the first to end, in whatever connection that is.
+  perform pg_advisory_xact_lock(hashtext('tide.mutate'), hashtext(length(user_id) || ':' || user_id || m_id));
+  if exists (select from tide.mutation m where m.user_id = mutate.user_id and m.id = m_id) then
+    return jsonb_build_object('id', m_id, 'status', 'applied');
+  end if;
+  perform set_config('tide.user_id', user_id, true), set_config('tide.mutation_id', m_id, true);
+
+  -- The row.
+  key := tide.split_id(m_entity_id, cardinality(held.key_columns));
+  select null::jsonb as image, null::text as scope, null::text as id into here; -- a creation has none
+  if m_op <> 'create' then
+    if key is null then return hidden; end if;
+    select * into here from tide.locked_row(held, key);
+    if here.image is null or here.id is distinct from m_entity_id or not authz.allows(user_id, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
+    if not authz.allows(user_id, case m_op when 'update' then 'EDIT' else 'DELETE' end, here.scope, m_entity, m_entity_id) then return hidden; end if;
+  end if;
+
+  begin
+    -- The values.
+    select string_agg(quote_ident(k), ', ') into wrong from jsonb_object_keys(data || base) k where tide.column_type(held.relation, k) is null;
+    if wrong is not null then
+      return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('%s has no column %s', m_entity, wrong));
+    end if;
+    stored := tide.as_stored(held.relation, data);
+
+    if m_op = 'create' then
+      if key is null then
+        return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', 'entityId does not spell a key of ' || m_entity);
+      end if;
+      execute format('select to_jsonb(tide_k.*) as key, %s as id from (%s) tide_k', tide.id_expression(held.relation, held.key_columns, 'tide_k'), tide.key_query(held.relation, held.key_columns))
+      into there using key;
+      if there.id is distinct from m_entity_id then
+        return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('entityId should be written %s', there.id));
+      end if;
+      select string_agg(k.name, ', ') into wrong from jsonb_each(there.key) k(name, value) where stored ? k.name and stored -> k.name <> k.value;
+      if wrong is not null then
+        return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('%s contradicts entityId', wrong));
+      end if;
+      data := data || there.key;
+      stored := stored || there.key;
+    elsif m_op = 'update' then
+      -- What is sent unchanged may be of any column.
+      select coalesce(jsonb_object_agg(d.name, d.value), '{}') into data
+      from jsonb_each(data) d(name, value) join pg_attribute a on a.attrelid = held.relation and a.attname = d.name and a.attnum > 0
+      where not (d.name = any (held.key_columns) or a.attgenerated <> '' or a.attidentity = 'a') or stored -> d.name is distinct from here.image -> d.name;
+    end if;
+    select string_agg(a.attname, ', ') into wrong from pg_attribute a
+    where a.attrelid = held.relation and data ? a.attname and a.attnum > 0
+      and (a.attgenerated <> '' or a.attidentity = 'a' or m_op = 'update' and a.attname = any (held.key_columns));
+    if wrong is not null then
+      return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('%s cannot be set', wrong));
+    end if;
+
+    -- Did somebody else change the same fields? Two who set the same value agree.
+    if m_op <> 'create' then
+      select string_agg(b.name, ', ') into clash from jsonb_each(tide.as_stored(held.relation, base)) b(name, value)
+      where b.value is distinct from here.image -> b.name
+        and (m_op = 'delete' or data ? b.name and stored -> b.name is distinct from here.image -> b.name);
+      if clash is not null then
+        return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', format('changed meanwhile: %s', clash));
+      end if;
+    end if;
+
+    -- May they put the row where it would go? Asked before the database looks at the values, so that its refusals tell nobody anything, …
+    if m_op <> 'delete' and (held.scope_column is null and m_op = 'create' or data ? held.scope_column) then
+      columns := tide.record_columns(held.relation, stored);
+      execute format('select %s from jsonb_to_record($1) as tide_r(%s)', tide.scope_expression(held.scope_column, 'tide_r'), columns) into rule using stored;
+      if (m_op = 'create' or rule is distinct from here.scope) and not authz.allows(user_id, 'CREATE', rule, m_entity, m_entity_id) then return hidden; end if;
+    end if;
+
+    -- The change. Triggers and defaults of the application run under its own search path.
+    columns := tide.record_columns(held.relation, data);
+    statement := case m_op
+      when 'create' then format('insert into %s as tide_t (%s) select %s from jsonb_to_record($2) as tide_r(%s)', held.relation,
+        (select string_agg(quote_ident(k), ', ') from jsonb_object_keys(data) k), (select string_agg('tide_r.' || quote_ident(k), ', ') from jsonb_object_keys(data) k), columns)
+      when 'update' then format('update %s as tide_t set %s from (%s) tide_k%s where %s', held.relation,
+        coalesce((select string_agg(format('%1$I = tide_r.%1$I', k), ', ') from jsonb_object_keys(data) k), format('%1$I = tide_t.%1$I', held.key_columns[1])),
+        tide.key_query(held.relation, held.key_columns), coalesce(', jsonb_to_record($2) as tide_r(' || columns || ')', ''),
+        tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+      else format('delete from %s as tide_t using (%s) tide_k where %s', held.relation,
+        tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+    end || format(' returning %s as scope, %s as id', tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'));
+    set local search_path to default;
+    execute statement into there using key, data;
+    set constraints all immediate;
+    set local search_path = pg_catalog, pg_temp;
+    if there.id is null then
+      raise exception 'a trigger of the table let nothing through' using errcode = 'raise_exception';
+    end if;
+
+    -- … and after, for defaults and triggers may have put it elsewhere.
+    if there.id <> m_entity_id then
+      raise exception 'a trigger of the table gave the row another key' using errcode = 'raise_exception';
+    end if;
+    if (m_op = 'create' or m_op = 'update' and there.scope is distinct from here.scope) and not authz.allows(user_id, 'CREATE', there.scope, m_entity, m_entity_id) then
+      raise sqlstate 'TD403';
+    end if;
+  exception
+    when sqlstate 'TD403' then
+      return hidden;
+    when integrity_constraint_violation or data_exception or program_limit_exceeded or raise_exception or cannot_coerce or datatype_mismatch or invalid_parameter_value then
+      get stacked diagnostics state = returned_sqlstate, reason = message_text, rule = constraint_name, at_column = column_name, at_schema = schema_name, at_table = table_name;
+      if m_op = 'create' and state = '23505' and at_table = (select relname from pg_class where oid = held.relation) then
+        -- Taken. Whoever may see the row is shown it.
+        select * into here from tide.locked_row(held, key);
+        if here.image is not null then
+          if not authz.allows(user_id, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
+          return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
+        end if;
+      end if;
+      return jsonb_build_object('id', m_id, 'status', 'invalid',
+        'message', tide.explain_refusal(state, reason, rule, at_column, at_schema, at_table, held.relation, m_op));
+  end;
+
+  insert into tide.mutation (user_id, id) values (mutate.user_id, m_id);
+  return jsonb_build_object('id', m_id, 'status', 'applied');
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.pins(relation oid)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (WITH types AS (SELECT DISTINCT (COALESCE(NULLIF(t.typelem, (0)::oid), t.oid))::regtype AS type FROM (pg_attribute a JOIN pg_type t ON ((t.oid = a.atttypid))) WHERE ((a.attrelid = pins.relation) AND (a.attnum > 0) AND (NOT a.attisdropped))), kinds AS (SELECT bool_or(((types.type)::oid = ANY ((ARRAY['timestamp with time zone'::regtype, 'time with time zone'::regtype])::oid[]))) AS zoned, bool_or(((types.type)::oid = ANY ((ARRAY['real'::regtype, 'double precision'::regtype])::oid[]))) AS floating, bool_or((NOT (((types.type)::oid = ANY ((ARRAY['boolean'::regtype, 'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype, 'text'::regtype, 'character varying'::regtype, 'character'::regtype, 'uuid'::regtype, 'json'::regtype, 'jsonb'::regtype, 'timestamp with time zone'::regtype, 'real'::regtype, 'double precision'::regtype, 'name'::regtype])::oid[])) OR (EXISTS (SELECT FROM pg_type WHERE ((pg_type.oid = (types.type)::oid) AND (pg_type.typtype = 'e'::"char"))))))) AS other FROM types) SELECT concat_ws(' '::text, 'set search_path = pg_catalog, pg_temp', CASE WHEN (kinds.zoned OR kinds.other) THEN 'set timezone = ''UTC'''::text ELSE NULL::text END, CASE WHEN (kinds.floating OR kinds.other) THEN 'set extra_float_digits = 1'::text ELSE NULL::text END, CASE WHEN kinds.other THEN 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set bytea_output = ''hex'''::text ELSE NULL::text END) AS concat_ws FROM kinds)
+;
+
+CREATE OR REPLACE FUNCTION authz.principals(user_id text)
+ RETURNS text[]
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ WITH RECURSIVE held(principal) AS (
+          SELECT ('user:'::text || principals.user_id) AS "?column?"
+         UNION
+          SELECT ('role:'::text || m.role)
+            FROM (held h
+              JOIN authz.members m ON ((m.member = h.principal)))
+         )
+  SELECT (array_agg(held.principal) || 'everyone'::text)
+    FROM held;
+END
+;
+
+CREATE OR REPLACE FUNCTION tide.prune_mutations(older_than interval DEFAULT '30 days'::interval)
+ RETURNS integer
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  pruned integer;
+begin
+  delete from tide.mutation m where m.at < now() - older_than;
+  get diagnostics pruned = row_count;
+  return pruned;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.record_columns(relation oid, object jsonb)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT string_agg(format('%I %s'::text, a.attname, format_type(a.atttypid, a.atttypmod)), ', '::text ORDER BY a.attnum) AS string_agg FROM pg_attribute a WHERE ((a.attrelid = record_columns.relation) AND (a.attnum > 0) AND (NOT a.attisdropped) AND (record_columns.object ? (a.attname)::text)))
+;
+
+CREATE OR REPLACE FUNCTION tide.refuse(message text, hint text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception '%', message using errcode = 'invalid_parameter_value', hint = hint;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.refuse_cycle()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if new.member not like 'role:%' then return new; end if;
+  -- One at a time: two transactions could each add half of a cycle.
+  perform pg_advisory_xact_lock(hashtext('authz'), hashtext('members'));
+  if exists (
+    with recursive inside(role) as (
+      select new.role
+      union
+      select m.role from inside i join authz.members m on m.member = 'role:' || i.role)
+    select from inside where 'role:' || role = new.member
+  ) then
+    raise exception 'role % cannot be inside role %: that one is inside it already', substr(new.member, 6), new.role
+      using errcode = 'check_violation', hint = 'Roles inside roles must not go in a circle.';
+  end if;
+  return new;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.remove_member(role text, member text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform authz.require_role(role);
+  delete from authz.members m where m.role = remove_member.role and m.member = authz.to_member(remove_member.member);
+  return found;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.require_principal(principal text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if principal is null or principal !~ '^(user|role):.' and principal <> 'everyone' then
+    raise exception '% is not a principal', coalesce(quote_literal(principal), 'null')
+      using errcode = 'invalid_parameter_value', hint = 'Write user:<id>, role:<name> or everyone.';
+  end if;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.require_role(role text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if role is null or role = '' or role ~ '^(user|role):' then
+    raise exception '% is not a role''s name', coalesce(quote_literal(role), 'null')
+      using errcode = 'invalid_parameter_value', hint = 'Write the bare name: editors.';
+  end if;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.revoke_access(principal text, scope text DEFAULT NULL::text, entity text DEFAULT NULL::text, entity_id text DEFAULT NULL::text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform authz.require_principal(principal);
+  delete from authz.grants g
+  where g.principal = revoke_access.principal and g.scope is not distinct from revoke_access.scope
+    and g.entity is not distinct from revoke_access.entity and g.entity_id is not distinct from revoke_access.entity_id;
+  return found;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.save_relay_state(epoch text, stream_created text, acked_seq bigint)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ INSERT INTO tide.relay_state AS s (epoch, stream_created, system_identifier, acked_seq)
+   VALUES (save_relay_state.epoch, save_relay_state.stream_created, tide.system_identifier(), save_relay_state.acked_seq) ON CONFLICT(only_row) DO UPDATE SET epoch = excluded.epoch, stream_created = excluded.stream_created, system_identifier = excluded.system_identifier, acked_seq = excluded.acked_seq, updated_at = now();
+END
+;
+
+CREATE OR REPLACE FUNCTION tide.scope_expression(scope text, alias text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN (scope IS NULL) THEN 'null::text'::text ELSE format('%s.%I::text'::text, alias, scope) END
+;
+
+CREATE OR REPLACE FUNCTION tide.split_id(entity_id text, parts integer)
+ RETURNS text[]
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if parts = 1 then return array[entity_id]; end if;
+  if entity_id !~ '^(\\[\\,]|[^\\])*$' then return null; end if;
+  return (
+    select case when count(*) = parts then array_agg(regexp_replace(part[1], '\\([\\,])', '\1', 'g') order by place) end
+    from regexp_matches(entity_id || ',', '((?:\\[\\,]|[^\\,])*),', 'g') with ordinality p(part, place));
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.system_identifier()
+ RETURNS text
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$select system_identifier::text from pg_control_system()$function$
+;
+
+CREATE OR REPLACE FUNCTION authz.to_level(name text)
+ RETURNS authz.level
+ LANGUAGE plpgsql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if name is null or not name = any (enum_range(null::authz.level)::text[]) then
+    raise exception '% is not a level', coalesce(quote_literal(name), 'null')
+      using errcode = 'invalid_parameter_value', hint = 'One of ' || array_to_string(enum_range(null::authz.level), ', ') || '.';
+  end if;
+  return name::authz.level;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.to_member(name text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN (name ~ '^(user|role):.'::text) THEN name ELSE ('user:'::text || name) END
+;
+
+CREATE OR REPLACE FUNCTION tide.token_bytes(value text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE STRICT
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN CASE WHEN (value = ''::text) THEN 1 ELSE (((3 * octet_length(value)) - (2 * octet_length(regexp_replace(value, '[^A-Za-z0-9:@,+/~=_-]'::text, ''::text, 'g'::text)))) + CASE WHEN (value ~~ '\_%'::text) THEN 2 ELSE 0 END) END
+;
+
+CREATE OR REPLACE FUNCTION tide.track(relation regclass, entity text, scope text DEFAULT NULL::text, before_image boolean DEFAULT true)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET client_min_messages TO 'warning'
+AS $function$
+declare
+  target record;
+  keys text[];
+  held tide.tracked;
+begin
+  if relation is null then
+    perform tide.refuse('tide.track: no table given', 'select tide.track(''app.task'', entity => ''task'', scope => ''project_id'')');
+  end if;
+  if entity is null or entity !~ '^[a-z][a-z0-9_]{0,63}$' then
+    perform tide.refuse(format('tide.track: %L is not an entity code', entity),
+      'A small letter, then small letters, digits and underscores, 64 characters at most: task, order_line.');
+  end if;
+  select c.relkind, c.relpersistence, n.nspname, format('%I.%I', n.nspname, c.relname) as table_name,
+    exists (select from pg_inherits where inhparent = c.oid) and c.relkind <> 'p' as has_children
+  into strict target from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = track.relation;
+  if target.relkind not in ('r', 'p') then
+    perform tide.refuse(format('tide.track: %s is not a table', target.table_name), 'Track the tables behind it.');
+  elsif target.nspname in ('tide', 'authz', 'pg_catalog', 'information_schema') then
+    perform tide.refuse(format('tide.track: %s belongs to the system', target.table_name), 'Track tables of your own schemas; grants and members are in the log already.');
+  elsif target.relpersistence <> 'p' then
+    perform tide.refuse(format('tide.track: %s is temporary or unlogged', target.table_name),
+      format('Its rows can vanish without an event. For an unlogged table: alter table %s set logged.', target.table_name));
+  elsif target.has_children then
+    perform tide.refuse(format('tide.track: other tables inherit from %s', target.table_name), 'Track each of them, or use declarative partitioning.');
+  end if;
+
+  execute format('lock table %s in share row exclusive mode', relation);
+  keys := tide.key_columns(relation);
+  if keys = '{}' then
+    perform tide.refuse(format('tide.track: %s has no primary key', target.table_name),
+      format('A row needs an address: alter table %s add primary key (…).', target.table_name));
+  end if;
+  if scope is not null and tide.column_type(relation, scope) is null then
+    perform tide.refuse(format('tide.track: %s has no column %L to be the scope', target.table_name, scope),
+      'Columns: ' || (select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = track.relation and attnum > 0 and not attisdropped));
+  end if;
+  if not has_table_privilege(relation, 'select') then
+    perform tide.refuse(format('tide.track: %s may not read %s', current_user, target.table_name), format('grant select on %s to %I', target.table_name, current_user));
+  end if;
+
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('track'));
+  select * into held from tide.tracked t where t.entity = track.entity;
+  if held.relation is not null and held.relation <> track.relation then
+    perform tide.refuse(format('tide.track: entity %L is already table %s', entity, held.table_name),
+      format('Choose another entity code, or first: select tide.untrack_entity(%L).', entity));
+  end if;
+  select * into held from tide.tracked t where t.relation = track.relation;
+  if held.entity <> track.entity then
+    perform tide.refuse(format('tide.track: %s is already tracked as %L', target.table_name, held.entity), format('First: select tide.untrack(%L).', target.table_name));
+  end if;
+
+  -- Other addresses for the same rows: the old ones must not stay behind in the log.
+  if held.entity is not null and (held.scope_column is distinct from track.scope or held.key_columns <> keys) then
+    perform tide.forget_rows(held);
+    raise warning 'tide.track: the addresses of % changed; its rows left the log', target.table_name
+      using hint = format('Bring them back: select tide.backfill(%L).', target.table_name);
+  end if;
+  perform tide.attach(relation, entity, scope, before_image);
+  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
+  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
+  on conflict on constraint tracked_pkey do update set
+    table_name = excluded.table_name, key_columns = excluded.key_columns, scope_column = excluded.scope_column,
+    before_image = excluded.before_image, json_schema = excluded.json_schema;
+  return entity;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.type_schema(type oid, modifier integer)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  t pg_type;
+begin
+  select * into strict t from pg_type where oid = type;
+  if t.typtype = 'd' then
+    return tide.type_schema(t.typbasetype, t.typtypmod);
+  elsif t.typcategory = 'A' and t.typelem <> 0 then
+    return jsonb_build_object('type', 'array', 'items', tide.type_schema(t.typelem, modifier));
+  elsif t.typtype = 'e' then
+    return jsonb_build_object('type', 'string', 'enum', (select jsonb_agg(enumlabel order by enumsortorder) from pg_enum where enumtypid = type));
+  elsif t.typtype = 'c' then
+    return jsonb_build_object('type', 'object');
+  end if;
+  return case type::regtype
+    when 'bool'::regtype then '{"type": "boolean"}'
+    when 'int2'::regtype then '{"type": "integer", "minimum": -32768, "maximum": 32767}'
+    when 'int4'::regtype then '{"type": "integer", "minimum": -2147483648, "maximum": 2147483647}'
+    when 'int8'::regtype then '{"type": "integer", "format": "int64"}'
+    when 'numeric'::regtype then '{"type": "number"}'
+    when 'float4'::regtype then '{"type": "number"}'
+    when 'float8'::regtype then '{"type": "number"}'
+    when 'uuid'::regtype then '{"type": "string", "format": "uuid"}'
+    when 'date'::regtype then '{"type": "string", "format": "date"}'
+    when 'timestamptz'::regtype then '{"type": "string", "format": "date-time"}'
+    when 'json'::regtype then '{}'
+    when 'jsonb'::regtype then '{}'
+    else case when type in ('varchar'::regtype, 'bpchar'::regtype) and modifier > 4
+      then jsonb_build_object('type', 'string', 'maxLength', modifier - 4)
+      when type in ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype, 'name'::regtype) then '{"type": "string"}'
+      else jsonb_build_object('type', 'string', 'x-type', format_type(type, modifier)) end
+  end::jsonb;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.untrack(relation regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  code constant text := (select t.entity from tide.tracked t where t.relation = untrack.relation);
+begin
+  if code is null then
+    perform tide.refuse(format('tide.untrack: %s is not tracked', relation), 'What is: select entity, table_name from tide.tracked.');
+  end if;
+  perform tide.untrack_entity(code);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.untrack_entity(entity text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET client_min_messages TO 'warning'
+AS $function$
+declare
+  held tide.tracked;
+begin
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('track'));
+  select * into held from tide.tracked t where t.entity = untrack_entity.entity;
+  if held.entity is null then
+    perform tide.refuse(format('tide.untrack: no entity %L is tracked', entity), 'What is: select entity, table_name from tide.tracked.');
+  end if;
+  if exists (select from pg_class where oid = held.relation) then
+    execute format('lock table %s in share row exclusive mode', held.relation);
+    perform tide.forget_rows(held);
+  end if;
+  perform tide.detach(entity);
+  delete from tide.tracked t where t.entity = untrack_entity.entity;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.visible(user_id text, scope text, entity text, entity_id text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN authz.allows(user_id, 'VIEW'::text, scope, entity, entity_id)
+;
+
+CREATE OR REPLACE FUNCTION tide.wake_key()
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$select 7419001::bigint$function$
+;
+
+CREATE TRIGGER tide_delete AFTER DELETE ON authz.grants REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
+
+CREATE TRIGGER tide_insert AFTER INSERT ON authz.grants REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
+
+CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.grants FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
+
+CREATE TRIGGER tide_update AFTER UPDATE ON authz.grants REFERENCING OLD TABLE AS tide_old NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
+
+CREATE TRIGGER refuse_cycle BEFORE INSERT OR UPDATE ON authz.members FOR EACH ROW EXECUTE FUNCTION authz.refuse_cycle();
+
+CREATE TRIGGER tide_delete AFTER DELETE ON authz.members REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__member();
+
+CREATE TRIGGER tide_insert AFTER INSERT ON authz.members REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__member();
+
+CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.members FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__member();
+
+CREATE TRIGGER tide_update AFTER UPDATE ON authz.members REFERENCING OLD TABLE AS tide_old NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__member();
+
+CREATE TRIGGER tide_delete AFTER DELETE ON tide.tracked REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
+
+CREATE TRIGGER tide_insert AFTER INSERT ON tide.tracked REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
+
+CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON tide.tracked FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
+
+CREATE TRIGGER tide_update AFTER UPDATE ON tide.tracked REFERENCING OLD TABLE AS tide_old NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
+
+grant EXECUTE on function authz.expire() to tide_command;
+
+grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot) to tide_relay;
+
+grant EXECUTE on function tide.lease_key() to tide_relay;
+
+grant EXECUTE on function tide.make_partitions(integer) to tide_relay;
+
+grant EXECUTE on function tide.mutate(jsonb,text) to tide_command;
+
+grant EXECUTE on function tide.prune_mutations(interval) to tide_command;
+
+grant EXECUTE on function tide.save_relay_state(text,text,bigint) to tide_relay;
+
+grant EXECUTE on function tide.system_identifier() to tide_relay;
+
+grant EXECUTE on function tide.wake_key() to tide_relay;
+
+grant USAGE on schema authz to tide_command;
+
+grant USAGE on schema tide to tide_command;
+
+grant USAGE on schema tide to tide_relay;
+
+grant SELECT on tide.outbox to tide_relay;
+
+grant SELECT on tide.relay_state to tide_relay;
+
+grant SELECT on tide.tracked to tide_relay;
