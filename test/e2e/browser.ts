@@ -81,7 +81,7 @@ const at = (context: BrowserContext, page: Page): Person => {
 
 /** Runs in the page: reads the database below RxDB, so that what is checked is what is stored. */
 const readDocuments = async (): Promise<Array<[string, unknown]>> => {
-  const names = (await indexedDB.databases()).map(({ name }) => name ?? "").filter((name) => /--documents$/.test(name))
+  const names = (await indexedDB.databases()).map(({ name }) => name ?? "").filter((name) => name.endsWith("--documents"))
   if (names.length !== 1) throw new Error(`expected one database of documents, found ${JSON.stringify(names)}`)
   const done = <T>(request: IDBRequest<T>): Promise<T> =>
     new Promise((resolve, reject) => {
