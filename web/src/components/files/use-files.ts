@@ -1,6 +1,6 @@
 /**
- * The files as one picture a frame: while commits play, hundreds of rows change a second, and the eye sees sixty pictures of it at most.
- * A path that changed, and every folder above it, glows; the number in `glows` grows with each change.
+ * The files as a few pictures a second: while commits play, thousands of rows may change in that time, and the eye follows no
+ * faster. A path that changed, and every folder above it, glows; the number in `glows` grows with each change.
  */
 import { onScopeDispose, shallowRef, watch, type ShallowRef } from "vue"
 import { useRows, useSubscription } from "../../data/live.ts"
@@ -15,6 +15,8 @@ export interface Picture {
 
 /** Commits in the ticker. */
 const TICKER = 12
+/** Milliseconds between two pictures; the first change after a pause shows at once. */
+const PACE_MS = 125
 
 export const useFiles = (): Readonly<ShallowRef<Picture>> => {
   useSubscription("file")
@@ -22,10 +24,10 @@ export const useFiles = (): Readonly<ShallowRef<Picture>> => {
   const versions = new Map<string, number>()
   const glows = new Map<string, number>()
   let first = true
-  let frame = 0
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let last = 0
 
   const draw = (): Picture => {
-    frame = 0
     const docs = rows.value
     for (const { id, version } of docs) {
       if (versions.get(id) === version) continue
@@ -39,8 +41,12 @@ export const useFiles = (): Readonly<ShallowRef<Picture>> => {
   }
   const picture = shallowRef(draw())
   watch(rows, () => {
-    if (frame === 0) frame = requestAnimationFrame(() => (picture.value = draw()))
+    timer ??= setTimeout(() => {
+      timer = undefined
+      last = performance.now()
+      picture.value = draw()
+    }, Math.max(0, last + PACE_MS - performance.now()))
   })
-  onScopeDispose(() => cancelAnimationFrame(frame))
+  onScopeDispose(() => clearTimeout(timer))
   return picture
 }
