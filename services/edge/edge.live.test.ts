@@ -1,10 +1,11 @@
 /** Edges with a real nats-server and a real authz: what a client is told, whatever it does and whatever happens to it. */
+import { SignJWT } from "jose"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { WebSocket } from "ws"
 import { formatCursor, parseCursor, viewToken } from "#protocol/cursor.ts"
 import { FRAME_UP_BYTES } from "#protocol/limits.ts"
 import type { EdgeStack, TestEdge } from "#test/support/edge-stack.ts"
-import { startEdgeStack } from "#test/support/edge-stack.ts"
+import { SECRET, startEdgeStack } from "#test/support/edge-stack.ts"
 import { SocketClient } from "#test/support/socket-client.ts"
 import { until } from "#test/support/until.ts"
 
@@ -390,6 +391,17 @@ describe("the front door", () => {
     const some = await Promise.all([signedIn(edge), signedIn(edge), signedIn(edge)])
     await edge.stop()
     expect(await Promise.all(some.map((client) => client.closing()))).toEqual([4010, 4010, 4010])
+  })
+
+  it("warns of the end of a token and ends with it, and waits for AUTH only so long", async () => {
+    const seconds = Math.floor(Date.now() / 1_000)
+    const short = await new SignJWT({ sub: "ada", exp: seconds + 2 }).setProtectedHeader({ alg: "HS256" }).sign(Buffer.from(SECRET))
+    const [client, silent] = [dial(one), await dial(one).opened()]
+    await client.signIn(short)
+    expect((await client.next("TOKEN_EXPIRING_SOON")).payload.expiresIn).toBeLessThanOrEqual(2)
+    expect(await client.closing()).toBe(4002)
+    expect(Date.now() / 1_000).toBeGreaterThanOrEqual(seconds + 2)
+    expect(await silent.closing()).toBe(4001)
   })
 
   it("takes another token of the same user in place, and not another user's", async () => {

@@ -6,7 +6,7 @@ import { Effect, Schedule } from "effect"
 import type { Scope } from "effect"
 import { gaugeOf } from "#observe/metrics.ts"
 import type { LogError } from "#nats/log.ts"
-import { EDGE_CONNECTIONS, HEARTBEAT_MS, RETRY_FIRST_MS, RETRY_MOST_MS } from "#protocol/limits.ts"
+import { EDGE_CONNECTIONS, HEARTBEAT_MS, RETRY_FIRST_MS } from "#protocol/limits.ts"
 import { Connection } from "./connection.ts"
 import type { Tail } from "./tail.ts"
 import { openTail } from "./tail.ts"
@@ -74,15 +74,16 @@ export class Edge {
           }),
       )
       this.#tail = tail
+      this.#problem = null
       const why = yield* Effect.promise(() => loss)
       return yield* Effect.fail(new TailLost(why))
     }).pipe(
       Effect.scoped,
-      Effect.tapError((error) =>
-        Effect.sync(() => {
-          this.#problem = error.message
-        }),
-      ),
+      Effect.tapError((error) => {
+        const told = this.#problem === error.message
+        this.#problem = error.message
+        return told ? Effect.void : Effect.logWarning(`the log is not followed: ${error.message}`)
+      }),
     )
   }
 
@@ -116,8 +117,7 @@ export const runEdge = (services: Services): Effect.Effect<Edge, never, Scope.Sc
     gaugeOf("tideline_edge_lag_milliseconds", "How old the edge's view of the stream may be", () => edge.world?.lagMs() ?? 0)
     gaugeOf("tideline_edge_replays_waiting", "Readings of STATE that wait for a place", () => services.replays.waiting)
     yield* edge.follow(services).pipe(
-      Effect.tapError((error) => Effect.logWarning(`the log is not followed: ${error.message}`)),
-      Effect.retry(Schedule.min([Schedule.exponential(RETRY_FIRST_MS), Schedule.spaced(RETRY_MOST_MS)])),
+      Effect.retry(Schedule.spaced(RETRY_FIRST_MS)),
       Effect.forkScoped,
     )
     yield* Effect.acquireRelease(

@@ -36,6 +36,7 @@ class Browser {
   #connection: Connection | null = null
   #line: Array<string> = []
   #stalled = false
+  #epoch = 0
 
   constructor(user: string, truth: Truth) {
     this.user = user
@@ -55,6 +56,7 @@ class Browser {
   connect(edge: Edge, random: Random): void {
     if (edge.world === null) return
     this.#line = []
+    this.#epoch = this.#truth.epoch
     const line = this.#line
     this.#connection = edge.accept(
       edge.world,
@@ -126,7 +128,8 @@ class Browser {
   deliver(frames = Number.POSITIVE_INFINITY): void {
     for (let i = 0; i < frames && this.#line.length > 0; i++) {
       const frame = this.client.receive(this.#line.shift()!)
-      if (frame.type !== "CHANGES") continue
+      // What was lost meanwhile was told while it was true.
+      if (frame.type !== "CHANGES" || this.#epoch !== this.#truth.epoch) continue
       for (const { entityCode, entityId, scope, version } of frame.payload.changes) {
         if (!this.#truth.mayHear(this.user, { entity: entityCode, id: entityId, scope }, version))
           this.client.complaints.push(`told of ${scope}/${entityCode}/${entityId} at ${version}, which ${this.user} lost before`)
@@ -160,7 +163,7 @@ const write = (truth: Truth, random: Random): void => {
   if (changes.length > 0) truth.write(changes)
 }
 
-const simulate = async (random: Random, steps: number): Promise<void> => {
+const simulate = async (random: Random, steps: number, losses: boolean): Promise<void> => {
   const truth = new Truth()
   const requests: Requests = {
     token: async (token) => ({ userId: token, expiresAt: FUTURE }),
@@ -200,6 +203,7 @@ const simulate = async (random: Random, steps: number): Promise<void> => {
       else if (dice < 0.63) browser.unask(random)
       else if (dice < 0.72) browser.disconnect(random)
       else if (dice < 0.76) browser.stall()
+      else if (dice < 0.77 && losses) truth.lose(1 + random.int(Math.min(8, truth.head - 4)))
       else if (!browser.connected) browser.connect(random.pick(edges), random)
       for (let t = random.int(4); t > 0; t--) await turn()
       for (const one of browsers) if (random.chance(0.7)) one.flow(random)
@@ -230,4 +234,6 @@ const sorted = (rows: ReadonlyMap<string, string>) => [...rows].sort(([a], [b]) 
 
 vi.setConfig({ testTimeout: 60_000 })
 
-property("whatever happens, a client ends with the rows that its user may see", 60, (random) => simulate(random, 150))
+property("whatever happens, a client ends with the rows that its user may see", 60, (random) => simulate(random, 150, false))
+
+property("the same where the stream loses its newest changes and numbers begin anew", 25, (random) => simulate(random, 150, true))

@@ -29,12 +29,33 @@ export class Truth {
   #head = 0
   #bodies = 0
 
+  /** How often the numbering began anew. */
+  epoch = 0
+
   constructor() {
-    this.write([{ scope: null, entity: "_epoch", id: "1-aa", operation: "INSERT", body: JSON.stringify({ id: "1-aa", previous: null, firstSeq: 1, reason: "the first", at: "2026-01-01T00:00:00Z" }) }])
+    this.#beginEpoch()
     for (const entity of ENTITIES) {
       const body = JSON.stringify({ entity, table_name: `app.${entity}`, key_columns: ["id"], scope_column: "scope", json_schema: {} })
       this.write([{ scope: null, entity: "_entity", id: entity, operation: "INSERT", body }])
     }
+  }
+
+  #beginEpoch(): void {
+    const previous = this.epoch === 0 ? null : `${this.epoch}-aa`
+    const id = `${++this.epoch}-aa`
+    const body = JSON.stringify({ id, previous, firstSeq: this.#head + 1, reason: "simulated", at: "2026-01-01T00:00:00Z" })
+    this.write([{ scope: null, entity: "_epoch", id, operation: "INSERT", body }])
+  }
+
+  /** The stream loses its newest changes. What was lost follows under other numbers, as the relay has it from the outbox. */
+  lose(changes: number): void {
+    const cut = this.#head - changes
+    const lost = this.#written.filter((one) => one.seq > cut).map((one) => one.change)
+    this.#written.splice(this.#written.findIndex((one) => one.seq > cut))
+    this.log.loseAfter(cut)
+    this.#head = cut
+    this.#beginEpoch()
+    for (const change of lost) if (change.entity !== "_epoch") this.write([change])
   }
 
   get head(): number {
