@@ -1,6 +1,7 @@
 /** Floors of the edge: a bare `ws` server that sends the same frames to each of its sockets, or sends back what it is sent. */
 import { once } from "node:events"
 import type { AddressInfo } from "node:net"
+import { setTimeout as after } from "node:timers/promises"
 import { WebSocketServer } from "ws"
 import { serve } from "./worker.ts"
 
@@ -14,12 +15,12 @@ const jobs = {
     if (server.address() === null) await once(server, "listening")
     return (server.address() as AddressInfo).port
   },
-  /** Sends every frame to every socket. A turn of the loop lies between two frames, as between two events that arrive. */
-  send: async (frames: ReadonlyArray<string>): Promise<void> => {
+  /** Sends every frame to every socket. Between two frames lies that much time, or where it is 0 a turn of the loop, as between two events that arrive. */
+  send: async ({ frames, paceMs }: { readonly frames: ReadonlyArray<string>; readonly paceMs: number }): Promise<void> => {
     for (const frame of frames) {
       const bytes = Buffer.from(frame)
       for (const socket of server.clients) socket.send(bytes, { binary: false })
-      await new Promise(setImmediate)
+      await (paceMs === 0 ? new Promise(setImmediate) : after(paceMs))
     }
   },
 }

@@ -1,12 +1,11 @@
 /** A deploy: every connection of an edge is lost at once and comes back with its cursor. And what each costs while it is idle. */
 import { Effect } from "effect"
-import { execFile } from "node:child_process"
-import { promisify } from "node:util"
 import type { Benchmark } from "./benchmark.ts"
 import { less, median, more } from "./benchmark.ts"
 import type { BroadcastJobs } from "./broadcast-worker.ts"
 import { openLive } from "./live.ts"
 import { insertOneByOne, openPlace } from "./place.ts"
+import { residentKb } from "./process-cost.ts"
 import { ask } from "./rounds.ts"
 import type { SocketsJobs } from "./sockets-worker.ts"
 import { startWorker } from "./worker.ts"
@@ -62,6 +61,3 @@ export const edgeStorm: Benchmark = {
     ]
   }),
 }
-
-/** Resident memory of a process, kB. */
-const residentKb = async (pid: number): Promise<number> => Number((await promisify(execFile)("ps", ["-o", "rss=", "-p", String(pid)])).stdout.trim())
