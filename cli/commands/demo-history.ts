@@ -59,15 +59,20 @@ export const demoHistory = command({
         return EXIT.ok
       }
       let shown = 0
+      let reached = start
       const played = yield* play(sql, history, {
         pace,
         until: end,
         onCommit: (now, commit) => {
+          reached = now.position
           if (json || (Date.now() - shown < PROGRESS_MS && now.position < end)) return
           shown = Date.now()
           progress(`${now.position.toLocaleString("en").padStart(5)} of ${end.toLocaleString("en")}  ${new Date(commit.at * 1000).toISOString().slice(0, 10)}  ${commit.commit}  ${commit.files.length} files by author-${commit.author}`)
         },
-      }).pipe(Effect.ensuring(Effect.sync(() => (json ? undefined : progressDone()))))
+      }).pipe(
+        Effect.ensuring(Effect.sync(() => (json ? undefined : progressDone()))),
+        Effect.onInterrupt(() => Effect.sync(() => console.error(`tideline: stopped after commit ${reached.toLocaleString("en")}; the next run goes on from there.`))),
+      )
       yield* json ? printJson(played) : print(`Played ${played.commits.toLocaleString("en")} commits, ${played.changes.toLocaleString("en")} file changes.`)
       return EXIT.ok
     }).pipe(

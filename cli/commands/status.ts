@@ -66,7 +66,7 @@ export const status = command({
         hops,
         streams: [found?.changes, found?.state].filter((s): s is StreamFacts => s !== null && s !== undefined),
         cursor: found?.cursor ?? null,
-        connections: edges.map(({ name, url, connections, position }) => ({ edge: name, url, connections, position })),
+        connections: edges.map(({ name, url, connections, position, lagMs }) => ({ edge: name, url, connections, position, viewAgeMs: lagMs })),
         tracked: Result.getOrUndefined(database)?.tracked ?? [],
         ...(run === null ? {} : {
           processes: run.processes.map((p) => ({ ...p, alive: p.pid !== null && isAlive(p.pid) })),
@@ -115,13 +115,17 @@ const authzHop = (facts: AuthzFacts): Hop => ({
   note: facts.answers ? "time to reach the end of the stream and answer" : facts.reason,
 })
 
-const edgeHop = (edge: EdgeFacts, last: number): Hop => ({
-  hop: edge.name,
-  lagEvents: edge.position === null ? null : Math.max(0, last - edge.position),
-  lagMs: edge.lagMs,
-  ok: edge.reachable && edge.reasons.length === 0,
-  note: edge.reasons.length > 0 ? `${edge.url}: ${edge.reasons.join("; ")}` : `${edge.connections ?? "?"} connections`,
-})
+const edgeHop = (edge: EdgeFacts, last: number): Hop => {
+  const lagEvents = edge.position === null ? null : Math.max(0, last - edge.position)
+  return {
+    hop: edge.name,
+    lagEvents,
+    // The age of its view counts as a lag only where there is something it has not seen.
+    lagMs: lagEvents === 0 ? 0 : edge.lagMs,
+    ok: edge.reachable && edge.reasons.length === 0,
+    note: edge.reasons.length > 0 ? `${edge.url}: ${edge.reasons.join("; ")}` : `${edge.connections ?? "?"} connections`,
+  }
+}
 
 interface Report {
   readonly hops: ReadonlyArray<Hop>
