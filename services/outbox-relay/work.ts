@@ -192,5 +192,5 @@ const tooLarge = (entity: string, id: number, bytes: number): RelayStopped =>
   new RelayStopped({
     reason: "refused",
     message: `the change of ${entity} in outbox row ${id} makes a message of ${bytes} bytes, at most ${LARGEST} are possible`,
-    hint: "nothing after it is published, for order is kept: make the row smaller is no way back, so raise MESSAGE_BYTES and max_payload",
+    hint: "nothing after it is published, for order is kept: raise MESSAGE_BYTES (protocol/limits.ts) and max_payload (nats/nats.conf)",
   })
