@@ -17,7 +17,6 @@ const PROGRAMS = {
   start: "dev/start.ts",
   test: "dev/test.ts",
   bench: "bench/main.ts",
-  faults: "test/faults/main.ts",
 }
 /** The Node that the packages bring: it runs TypeScript as it is. */
 const NODE_MAJOR = 24

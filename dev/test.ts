@@ -18,6 +18,7 @@ const only = process.argv.slice(2)
 const modules = join(ROOT, "node_modules")
 const CHECKS: ReadonlyArray<readonly [title: string, script: string, ...args: ReadonlyArray<string>]> = [
   ["lint (oxlint)", join(modules, "oxlint", "bin", "oxlint"), "--quiet"],
+  ["dead files and stray dependencies (knip)", join(modules, "knip", "bin", "knip.js"), "--include", "files,dependencies,unlisted,unresolved,binaries"],
   ["types (tsc)", join(modules, "typescript", "bin", "tsc"), "-p", "."],
   ["types of the web app (vue-tsc)", join(modules, "vue-tsc", "bin", "vue-tsc.js"), "-p", "web", "--noEmit"],
 ]
