@@ -1,14 +1,15 @@
 /**
  * Real input: seven years of a real repository, 7,117 commits, played at full speed through Postgres, relay, streams, authz and two edges,
  * while six people watch through the real client. Their networks are cut at random and come back on either edge; grants and
- * memberships come and go in between. In the end every replica is what Postgres says its person may see, and the stream
- * holds each of the 25,007 changes once, in order, every commit whole. A failure names its seed; TIDELINE_SEED runs it again.
+ * memberships come and go in between; the second time services and nats-server are killed as well. In the end every replica is what
+ * Postgres says its person may see, and the stream holds each of the 25,007 changes once, in order, every commit whole.
+ *
+ * A failure names its seed; TIDELINE_SEED makes the same choices again.
  */
 import { Effect } from "effect"
 import postgres from "postgres"
 import type { Sql } from "postgres"
-import { getRxStorageMemory } from "rxdb/plugins/storage-memory"
-import { afterAll, beforeAll, expect, it } from "vitest"
+import { afterEach, beforeEach, expect, it } from "vitest"
 import { connectOnce } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
 import type { Random } from "#test/support/random.ts"
@@ -16,38 +17,26 @@ import { randomFrom } from "#test/support/random.ts"
 import { startStack } from "#test/support/stack.ts"
 import type { TestStack } from "#test/support/stack.ts"
 import { until } from "#test/support/until.ts"
+import type { Commit } from "../../demo/history/commits.ts"
 import { CHANGES, COMMITS, readHistory } from "../../demo/history/commits.ts"
 import { play } from "../../demo/history/player.ts"
-import { createReplica } from "../../web/src/sync/client.ts"
-import type { Replica } from "../../web/src/sync/replica.ts"
-import { openRxStore } from "../../web/src/sync/store-rxdb.ts"
-import type { Link } from "./link.ts"
-import { openLink } from "./link.ts"
-import type { Grant, Person } from "./people.ts"
-import { AREAS, canonical, giveAccess, PEOPLE, ROLE, ROLE_GRANTS, takeAccess, truthFor } from "./people.ts"
+import type { Watcher } from "./audience.ts"
+import { comeBack, leave, untruths, watch, weather } from "./audience.ts"
+import { AREAS, giveAccess, PEOPLE, ROLE, ROLE_GRANTS, takeAccess, truthFor } from "./people.ts"
 import { eventsOf, streamFaults } from "./whole-stream.ts"
 
-const seed = Number(process.env["TIDELINE_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
-/** After how many commits, on average, a person's network is cut, and how many it stays away. */
-const CUT_EVERY = 700
-const AWAY = 400
+const SEED = Number(process.env["TIDELINE_SEED"] ?? Math.floor(Math.random() * 2 ** 31))
 /** After how many commits, on average, somebody's access changes. */
 const ACCESS_EVERY = 120
-/** Milliseconds after the last commit by which every replica has caught up. */
-const SETTLE_MS = 60_000
-
-interface Watcher {
-  readonly person: Person
-  readonly replica: Replica
-  readonly link: Link
-  /** The commit at which the network comes back, or null while it is up. */
-  back: number | null
-  cuts: number
-}
+/** After how many commits, on average, something is killed, where anything is. */
+const KILL_EVERY = 800
+const KILLED = ["relay", "authz", "edge-1", "edge-2", "nats"]
+/** Milliseconds after the last commit by which everything has caught up. */
+const SETTLE_MS = 90_000
 
 let stack: TestStack
 let sql: Sql
-beforeAll(async () => {
+beforeEach(async () => {
   stack = await startStack()
   sql = postgres(stack.databaseUrl, { max: 4, onnotice: () => {}, connection: { TimeZone: "UTC" } })
   await sql`select authz.revoke_access(principal => 'everyone', entity => 'file')`
@@ -57,111 +46,73 @@ beforeAll(async () => {
     for (const role of roles) await sql`select authz.add_member(${role}, ${name})`
   }
 })
-afterAll(async () => {
+afterEach(async () => {
   await sql?.end()
   await stack?.stop()
 })
 
-const edgePort = (index: number): number => Number(new URL(stack.edgeUrls[index]!).port)
-
-const watch = async (person: Person, random: Random): Promise<Watcher> => {
-  const link = await openLink(edgePort(random.int(2)))
-  const replica = await createReplica({
-    user: person.name,
-    token: await stack.token(person.name),
-    url: `ws://127.0.0.1:${link.port}/ws`,
-    subscriptions: [{ entityCode: "file" }],
-    store: await openRxStore({ name: `history-${person.name}-${seed}`, storage: getRxStorageMemory(), shared: false }),
-  })
-  return { person, replica, link, back: null, cuts: 0 }
-}
-
-/** Cuts and restores networks as the commits go by. */
-const weather = (watchers: ReadonlyArray<Watcher>, random: Random) => (commit: number): void => {
-  for (const watcher of watchers) {
-    if (watcher.back === null && random.chance(1 / CUT_EVERY)) {
-      watcher.link.cut()
-      watcher.cuts++
-      watcher.back = commit + 1 + random.int(2 * AWAY)
-    } else if (watcher.back !== null && commit >= watcher.back) comeBack(watcher, random)
-  }
-}
-
-const comeBack = (watcher: Watcher, random: Random): void => {
-  watcher.link.restore(edgePort(random.int(2)))
-  watcher.back = null
-  watcher.replica.hurry()
-}
-
 /** One change of somebody's access: a grant given or taken, a membership begun or ended. Taking what was not given changes nothing. */
-const changeAccess = async (random: Random): Promise<void> => {
+const changeAccess = async (random: Random): Promise<unknown> => {
   const { name } = random.pick(PEOPLE)
   const principal = random.chance(0.2) ? `role:${ROLE}` : `user:${name}`
-  const grant: Grant = { scope: random.pick(AREAS), path: null }
+  const grant = { scope: random.pick(AREAS), path: null }
   switch (random.int(4)) {
-    case 0: return void (await sql`select authz.add_member(${ROLE}, ${name})`)
-    case 1: return void (await sql`select authz.remove_member(${ROLE}, ${name})`)
+    case 0: return sql`select authz.add_member(${ROLE}, ${name})`
+    case 1: return sql`select authz.remove_member(${ROLE}, ${name})`
     case 2: return giveAccess(sql, principal, grant)
     default: return takeAccess(sql, principal, grant)
   }
 }
 
-/** What the replica holds, by path. */
-const held = (replica: Replica): ReadonlyMap<string, string> =>
-  new Map([...replica.documents().values()].filter((doc) => doc.entity === "file").map((doc) => [doc.id, canonical(doc.data)]))
+/** What is wrong with the stream once it holds everything. */
+const faultsOf = (history: ReadonlyArray<Commit>): Promise<ReadonlyArray<string>> =>
+  Effect.runPromise(Effect.scoped(Effect.gen(function* () {
+    const log = jetStreamLog(yield* connectOnce(stack.natsUrl, "history-test"))
+    // A mark behind the last change: where it stands, everything before it does.
+    yield* Effect.promise(() => giveAccess(sql, "role:nobody", { scope: "the end", path: null }))
+    yield* Effect.promise(() => until(
+      async () => (await eventsOf(log, "_grant")).some((event) => event.body.includes("the end")),
+      { what: "the last grant is in the stream", deadline: SETTLE_MS, every: 100 },
+    ))
+    return streamFaults(yield* Effect.promise(() => eventsOf(log, "file")), history)
+  })))
 
-/** What is wrong with one replica, in words; nothing where it is the truth. */
-const difference = (is: ReadonlyMap<string, string>, should: ReadonlyMap<string, string>): ReadonlyArray<string> => [
-  ...[...should].filter(([path]) => !is.has(path)).map(([path]) => `${path} is missing`),
-  ...[...is].filter(([path]) => !should.has(path)).map(([path]) => `${path} should not be there`),
-  ...[...should].filter(([path, row]) => is.has(path) && is.get(path) !== row).map(([path, row]) => `${path} is ${is.get(path)}, should be ${row}`),
-]
+const wrongWith = async (watcher: Watcher): Promise<ReadonlyArray<string>> => untruths(watcher, await truthFor(sql, watcher.name))
 
-it(`a real history reaches everybody who may see it, and nobody else (TIDELINE_SEED=${seed})`, { timeout: 300_000 }, async () => {
-  const random = randomFrom(seed)
+it.each([
+  ["on a calm day", Number.POSITIVE_INFINITY],
+  ["while services and nats-server are killed", KILL_EVERY],
+])(`a real history reaches everybody who may see it, and nobody else, %s (TIDELINE_SEED=${SEED})`, { timeout: 300_000 }, async (_, killEvery) => {
+  const random = randomFrom(SEED)
   const history = await Effect.runPromise(readHistory)
-  const watchers = await Promise.all(PEOPLE.map((person) => watch(person, random)))
+  const watchers = await Promise.all(PEOPLE.map(({ name }) => watch(stack, name, random)))
   await Promise.all(watchers.map(({ replica }) => replica.settled()))
 
-  const sky = weather(watchers, random)
-  const access: Array<Promise<void>> = []
+  const underway: Array<Promise<unknown>> = []
   const played = await Effect.runPromise(play(sql, history, {
     pace: { kind: "full" },
     onCommit: ({ position }) => {
-      sky(position)
-      if (random.chance(1 / ACCESS_EVERY)) access.push(changeAccess(random))
+      weather(stack, watchers, random, position)
+      if (random.chance(1 / ACCESS_EVERY)) underway.push(changeAccess(random))
+      const victim = random.chance(1 / killEvery) ? random.pick(KILLED) : null
+      if (victim !== null && stack.pid(victim) !== null) underway.push(stack.kill(victim))
     },
   }))
   expect(played).toMatchObject({ commits: COMMITS, changes: CHANGES })
-  await Promise.all(access)
-  for (const watcher of watchers) if (watcher.back !== null) comeBack(watcher, random)
+  await Promise.all(underway)
+  for (const name of KILLED) await stack.ready(name)
+  for (const watcher of watchers) if (watcher.back !== null) comeBack(stack, watcher, random)
   expect(watchers.reduce((n, { cuts }) => n + cuts, 0)).toBeGreaterThan(0)
 
-  const faults = await Effect.runPromise(Effect.scoped(Effect.gen(function* () {
-    const nats = yield* connectOnce(stack.natsUrl, "history-test")
-    const log = jetStreamLog(nats)
-    // A mark behind the last change: who stands there has seen everything before it.
-    yield* Effect.promise(() => giveAccess(sql, "role:nobody", { scope: "the end", path: null }))
-    yield* Effect.promise(async () => {
-      await until(async () => (await eventsOf(log, "_grant")).some((event) => event.body.includes("the end")), { what: "the last grant is in the stream", deadline: SETTLE_MS, every: 100 })
-    })
-    return streamFaults(yield* Effect.promise(() => eventsOf(log, "file")), history)
-  })))
-  expect(faults).toEqual([])
-
-  const wrong = async ({ person, replica }: Watcher): Promise<ReadonlyArray<string>> => difference(held(replica), await truthFor(sql, person.name))
+  expect(await faultsOf(history)).toEqual([])
   for (const watcher of watchers) {
-    const { person, replica } = watcher
-    await until(async () => replica.status$.value.kind === "live" && (await wrong(watcher)).length === 0, {
-      what: `${person.name} holds what Postgres says`, deadline: SETTLE_MS, every: 50,
-    }).catch(async (error: unknown) => {
-      throw new Error(`${person.name} is ${JSON.stringify(replica.status$.value)}: ${(await wrong(watcher)).slice(0, 10).join("\n")}`, { cause: error })
+    await until(async () => watcher.replica.status$.value.kind === "live" && (await wrongWith(watcher)).length === 0, {
+      what: `${watcher.name} holds what Postgres says`, deadline: SETTLE_MS, every: 50,
+    }).catch(async (cause: unknown) => {
+      throw new Error(`${watcher.name} is ${JSON.stringify(watcher.replica.status$.value)}: ${(await wrongWith(watcher)).slice(0, 10).join("\n")}`, { cause })
     })
   }
   // Nothing came later that should not have.
-  expect((await Promise.all(watchers.map(wrong))).flat()).toEqual([])
-  await Promise.all(watchers.map(async ({ replica, link }) => {
-    await replica.close()
-    await link.close()
-  }))
+  expect((await Promise.all(watchers.map(wrongWith))).flat()).toEqual([])
+  await Promise.all(watchers.map(leave))
 })
