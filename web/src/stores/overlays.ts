@@ -8,5 +8,7 @@ export const useOverlays = defineStore("overlays", () => {
   const open = ref<Overlay>(null)
   /** The edit whose choice between two values is shown, by its id. */
   const choosing = ref<string | null>(null)
-  return { open, choosing }
+  /** Grows each time somebody asks for a new task away from the board; the board listens. */
+  const newTask = ref(0)
+  return { open, choosing, newTask }
 })

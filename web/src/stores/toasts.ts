@@ -33,6 +33,7 @@ export const useToasts = defineStore("toasts", () => {
   }
   const start = (id: number): void => {
     clearTimeout(timers.get(id))
+    if (!toasts.value.some((toast) => toast.id === id)) return
     timers.set(id, setTimeout(() => close(id), TOAST_MS))
   }
 

@@ -9,7 +9,7 @@ import { useAnnouncer } from "../../stores/announcer.ts"
 import { useDeletions } from "../../stores/deletions.ts"
 import { useSearch } from "../../stores/search.ts"
 import { useWorkspace, type Task } from "../../stores/workspace.ts"
-import { isArrow, neighbour, type Arrow } from "./navigate.ts"
+import { neighbour, type Arrow } from "./navigate.ts"
 import { place } from "./position.ts"
 import { STATUSES, statusEntry, type Status, type StatusEntry } from "./statuses.ts"
 
@@ -116,7 +116,7 @@ export const makeBoard = (project: Readonly<Ref<string>>): Board => {
 
   const shift = (id: string, arrow: Arrow): void => {
     const from = whereIs(id)
-    if (from === null || !isArrow(arrow)) return
+    if (from === null) return
     const column = STATUSES.findIndex((s) => s.id === from.status)
     if (arrow === "ArrowUp" || arrow === "ArrowDown") {
       const index = from.index + (arrow === "ArrowUp" ? -1 : 1)
