@@ -23,7 +23,7 @@ export const dumpSchema = async (sql: Sql): Promise<string> => {
       union all
       select 3, r.name, 0, format(E'create table %s (\n%s\n)%s;', r.name,
         (select string_agg('  ' || concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
-            case when a.attgenerated = 's' then format('generated always as (%s) stored', pg_get_expr(d.adbin, d.adrelid)) when d.oid is not null then 'default ' || pg_get_expr(d.adbin, d.adrelid) end,
+            case when a.attidentity = 'a' then 'generated always as identity' when a.attgenerated = 's' then format('generated always as (%s) stored', pg_get_expr(d.adbin, d.adrelid)) when d.oid is not null then 'default ' || pg_get_expr(d.adbin, d.adrelid) end,
             case when a.attnotnull then 'not null' end), E',\n' order by a.attnum)
           from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum where a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped),
         coalesce(' partition by ' || pg_get_partkeydef(r.oid), ''))

@@ -2,7 +2,7 @@ create type authz.level as enum ('VIEW', 'EDIT', 'SHARE', 'DELETE', 'CREATE', 'O
 
 create domain tide.row_image as json constraint row_is_too_large_for_an_event CHECK ((pg_column_size(VALUE) <= (((8 * 1024) * 1024) - (64 * 1024))));
 
-create sequence tide.outbox_id;
+create sequence tide.outbox_id_seq;
 
 create table authz.grants (
   id text generated always as (md5((((((quote_literal(principal) || quote_nullable(scope)) || ','::text) || quote_nullable(entity)) || ','::text) || quote_nullable(entity_id)))) stored not null,
@@ -36,7 +36,7 @@ create table tide.mutation (
 );
 
 create table tide.outbox (
-  id bigint default nextval('tide.outbox_id'::regclass) not null,
+  id bigint generated always as identity not null,
   xid xid8 default pg_current_xact_id() not null,
   entity text not null,
   entity_id text not null,
@@ -291,39 +291,60 @@ CREATE OR REPLACE FUNCTION tide.capture__entity()
 AS $function$
 #variable_conflict use_column
 begin
-  if (pg_trigger_depth() > 1 or  current_setting('tide.nested__entity', true) = 'on') and tg_op <> 'TRUNCATE' then
-    perform set_config('tide.nested__entity', 'on', true);
-    if tg_op = 'INSERT' then
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-      from tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_n.entity) and (tide_c.entity)::text collate "C" = (tide_n.entity)::text;
-    elsif tg_op = 'UPDATE' then
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-select '_entity', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-from (
-  select tide_o.entity::text as id_o, (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
-    case when tide_o.entity is not null and (tide_c.entity is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
-    || case when tide_n.entity is null or tide_c.entity is null then '{}'
-       when tide_o.entity is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
-  from (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text)) left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (coalesce(tide_n.entity, tide_o.entity)) and (tide_c.entity)::text collate "C" = (coalesce(tide_n.entity, tide_o.entity))::text) s;
-    else
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text
-      where tide_c.entity is null or null::text is distinct from null::text;
-    end if;
-  elsif tg_op = 'UPDATE' then
+  if tg_op = 'UPDATE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', coalesce((case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), tide_o.entity::text), case when tide_n.entity is null then null::text else null::text end,
-      case when tide_n.entity is null then 'DELETE' when tide_o.entity is null then 'INSERT' else 'UPDATE' end,
-      to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text);
+    select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n join tide_old tide_o on (tide_o.entity::text) collate "C" = (tide_n.entity::text)
+    where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
+        perform set_config('tide.nested__entity', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '_entity',
+          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
+        from (
+          select tide_x.*, tide_o.entity::text as id_o, (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
+            case when tide_o.entity is not null and (tide_c.entity is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
+            || case when tide_n.entity is null or tide_c.entity is null then '{}'
+               when tide_o.entity is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
+          from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text)) left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (coalesce(tide_n.entity, tide_o.entity)) and (tide_c.entity)::text collate "C" = (coalesce(tide_n.entity, tide_o.entity))::text) s;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_entity', coalesce((case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), tide_o.entity::text), case when tide_n.entity is null then null::text else null::text end,
+          case when tide_n.entity is null then 'DELETE' when tide_o.entity is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
+          to_json(tide_n.*), case when tide_n.entity is null or null::text is not distinct from null::text then to_json(tide_o.*) end
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text));
+      end if;
+    end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_new tide_n;
+    select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
+        perform set_config('tide.nested__entity', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_n.entity) and (tide_c.entity)::text collate "C" = (tide_n.entity)::text;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n;
+      end if;
+    end if;
   elsif tg_op = 'DELETE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on';
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
+        perform set_config('tide.nested__entity', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*)
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_old tide_o left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text
+        where tide_c.entity is null or null::text is distinct from null::text;
+      end if;
+    end if;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -349,39 +370,60 @@ CREATE OR REPLACE FUNCTION tide.capture__grant()
 AS $function$
 #variable_conflict use_column
 begin
-  if (pg_trigger_depth() > 1 or  current_setting('tide.nested__grant', true) = 'on') and tg_op <> 'TRUNCATE' then
-    perform set_config('tide.nested__grant', 'on', true);
-    if tg_op = 'INSERT' then
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-      from tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_n.id) and (tide_c.id)::text collate "C" = (tide_n.id)::text;
-    elsif tg_op = 'UPDATE' then
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-select '_grant', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-from (
-  select tide_o.id::text as id_o, (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
-    case when tide_o.id is not null and (tide_c.id is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
-    || case when tide_n.id is null or tide_c.id is null then '{}'
-       when tide_o.id is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
-  from (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text)) left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (coalesce(tide_n.id, tide_o.id)) and (tide_c.id)::text collate "C" = (coalesce(tide_n.id, tide_o.id))::text) s;
-    else
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text
-      where tide_c.id is null or null::text is distinct from null::text;
-    end if;
-  elsif tg_op = 'UPDATE' then
+  if tg_op = 'UPDATE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', coalesce((case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), tide_o.id::text), case when tide_n.id is null then null::text else null::text end,
-      case when tide_n.id is null then 'DELETE' when tide_o.id is null then 'INSERT' else 'UPDATE' end,
-      to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text);
+    select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n join tide_old tide_o on (tide_o.id::text) collate "C" = (tide_n.id::text)
+    where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
+        perform set_config('tide.nested__grant', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '_grant',
+          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
+        from (
+          select tide_x.*, tide_o.id::text as id_o, (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
+            case when tide_o.id is not null and (tide_c.id is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
+            || case when tide_n.id is null or tide_c.id is null then '{}'
+               when tide_o.id is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
+          from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text)) left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (coalesce(tide_n.id, tide_o.id)) and (tide_c.id)::text collate "C" = (coalesce(tide_n.id, tide_o.id))::text) s;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_grant', coalesce((case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), tide_o.id::text), case when tide_n.id is null then null::text else null::text end,
+          case when tide_n.id is null then 'DELETE' when tide_o.id is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
+          to_json(tide_n.*), case when tide_n.id is null or null::text is not distinct from null::text then to_json(tide_o.*) end
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text));
+      end if;
+    end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_new tide_n;
+    select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
+        perform set_config('tide.nested__grant', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_n.id) and (tide_c.id)::text collate "C" = (tide_n.id)::text;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n;
+      end if;
+    end if;
   elsif tg_op = 'DELETE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on';
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
+        perform set_config('tide.nested__grant', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*)
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_old tide_o left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text
+        where tide_c.id is null or null::text is distinct from null::text;
+      end if;
+    end if;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -407,39 +449,60 @@ CREATE OR REPLACE FUNCTION tide.capture__member()
 AS $function$
 #variable_conflict use_column
 begin
-  if (pg_trigger_depth() > 1 or  current_setting('tide.nested__member', true) = 'on') and tg_op <> 'TRUNCATE' then
-    perform set_config('tide.nested__member', 'on', true);
-    if tg_op = 'INSERT' then
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-      from tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_n.role) and (tide_c.role)::text collate "C" = (tide_n.role)::text and tide_c.member operator(pg_catalog.=) (tide_n.member) and (tide_c.member)::text collate "C" = (tide_n.member)::text;
-    elsif tg_op = 'UPDATE' then
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-select '_member', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-from (
-  select (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')) as id_o, (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
-    case when tide_o.role is not null and (tide_c.role is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
-    || case when tide_n.role is null or tide_c.role is null then '{}'
-       when tide_o.role is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
-  from (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')))) left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (coalesce(tide_n.role, tide_o.role)) and (tide_c.role)::text collate "C" = (coalesce(tide_n.role, tide_o.role))::text and tide_c.member operator(pg_catalog.=) (coalesce(tide_n.member, tide_o.member)) and (tide_c.member)::text collate "C" = (coalesce(tide_n.member, tide_o.member))::text) s;
-    else
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text
-      where tide_c.role is null or null::text is distinct from null::text;
-    end if;
-  elsif tg_op = 'UPDATE' then
+  if tg_op = 'UPDATE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', coalesce((case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))), case when tide_n.role is null then null::text else null::text end,
-      case when tide_n.role is null then 'DELETE' when tide_o.role is null then 'INSERT' else 'UPDATE' end,
-      to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')));
+    select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n join tide_old tide_o on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')))
+    where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
+        perform set_config('tide.nested__member', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '_member',
+          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
+        from (
+          select tide_x.*, (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')) as id_o, (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
+            case when tide_o.role is not null and (tide_c.role is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
+            || case when tide_n.role is null or tide_c.role is null then '{}'
+               when tide_o.role is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
+          from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')))) left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (coalesce(tide_n.role, tide_o.role)) and (tide_c.role)::text collate "C" = (coalesce(tide_n.role, tide_o.role))::text and tide_c.member operator(pg_catalog.=) (coalesce(tide_n.member, tide_o.member)) and (tide_c.member)::text collate "C" = (coalesce(tide_n.member, tide_o.member))::text) s;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_member', coalesce((case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))), case when tide_n.role is null then null::text else null::text end,
+          case when tide_n.role is null then 'DELETE' when tide_o.role is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
+          to_json(tide_n.*), case when tide_n.role is null or null::text is not distinct from null::text then to_json(tide_o.*) end
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))));
+      end if;
+    end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_new tide_n;
+    select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
+        perform set_config('tide.nested__member', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_n.role) and (tide_c.role)::text collate "C" = (tide_n.role)::text and tide_c.member operator(pg_catalog.=) (tide_n.member) and (tide_c.member)::text collate "C" = (tide_n.member)::text;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n;
+      end if;
+    end if;
   elsif tg_op = 'DELETE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on';
+    if not found then
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
+        perform set_config('tide.nested__member', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*)
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_old tide_o left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text
+        where tide_c.role is null or null::text is distinct from null::text;
+      end if;
+    end if;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -474,31 +537,47 @@ declare
   statements constant text := $t$
 #variable_conflict use_column
 begin
-  if {careful} then
-    perform set_config('tide.nested_{entity}', 'on', true);
-    if tg_op = 'INSERT' then
-      {head}
-      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context}
-      from tide_new tide_n join {table} tide_c on {c_is_n};
-    elsif tg_op = 'UPDATE' then
-      {now_update}
-    else
-      {head}
-      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
-      where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
-    end if;
-  elsif tg_op = 'UPDATE' then
+  if tg_op = 'UPDATE' then
     {head}
-    select '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
-      case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end,
-      to_json(tide_n.*), {image_o}, {context}
-    from tide_old tide_o full join tide_new tide_n on {o_is_n}{only};{rest}
+    select '{entity}', {id_n}, {fit_n}, 'UPDATE', to_json(tide_n.*), {image_o}, {context}
+    from tide_new tide_n join tide_old tide_o on {o_is_n}
+    where {calm} and not exists (select from tide_new offset 1){unmoved};
+    if not found then
+      if {careful} then
+        perform set_config('tide.nested_{entity}', 'on', true);
+        {now_update}
+      else
+        {many_updated}
+      end if;
+    end if;
   elsif tg_op = 'INSERT' then
     {head}
-    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context} from tide_new tide_n;
+    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context}
+    from tide_new tide_n where {calm} and not exists (select from tide_new offset 1);
+    if not found then
+      if {careful} then
+        perform set_config('tide.nested_{entity}', 'on', true);
+        {head_many}
+        select tide_x.*, '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null
+        from {context_many} cross join tide_new tide_n join {table} tide_c on {c_is_n};
+      else
+        {head_many}
+        select tide_x.*, '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null
+        from {context_many} cross join tide_new tide_n;
+      end if;
+    end if;
   elsif tg_op = 'DELETE' then
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;{deleted}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {calm};
+    if not found then
+      if {careful} then
+        perform set_config('tide.nested_{entity}', 'on', true);
+        {head_many}
+        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
+        from {context_many} cross join tide_old tide_o left join {table} tide_c on {c_is_o}
+        where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
+      end if;
+    end if;{deleted}
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -506,43 +585,33 @@ begin
   return null;
 end$t$;
   -- An UPDATE told by what is in the table now; also where its transition tables hold a row twice.
-  now_update constant text := $t${head}
-select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, {context}
-from (
-  select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
-    case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
-    || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
-       when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
-  from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
-  -- Where rows may be there twice: only a single row that stayed where it was goes the short way.
-  alone constant text := $t$
-    where tide_o.{key} is not null and tide_n.{key} is not null and {scope_o} is not distinct from {scope_n} and not exists (select from tide_new offset 1)$t$;
-  not_alone constant text := $t$
-    if not found then
-      {now_update}
-    end if;$t$;
-  -- Of one statement, the foreign keys' updates may be told after their deletions: those must see that the row is gone.
+  now_update constant text := $t${head_many}
+        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '{entity}',
+          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
+        from (
+          select tide_x.*, {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
+            case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
+            || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
+               when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
+          from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
+  -- Any UPDATE else. The joins stay full joins, which are never nested loops: the plan of a small statement serves a large one.
+  many_updated constant text := $t${many_moved}{head_many}
+        select tide_x.*, '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
+          case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null or {scope_o} is distinct from {scope_n} then 'INSERT' else 'UPDATE' end,
+          to_json(tide_n.*), case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
+        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n});$t$;
+  many_moved constant text := $t${head_many}
+        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
+        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
+        where case when tide_o.{key} is null or tide_n.{key} is null then false else {scope_o} is distinct from {scope_n} end;
+        $t$;
+  -- Of one statement, a foreign key's updates may be told after its deletions: those must see that the row is gone.
   deleted constant text := $t$
     if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
-  -- Where not: all that stayed where they were, and then the others.
-  unmoved constant text := $t$
-    where case when {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null
-      then set_config('tide.moved', 'on', true) is null else true end$t$;
-  moved constant text := $t$
-    if current_setting('tide.moved', true) = 'on' then
-      perform set_config('tide.moved', '', true);
-      {head}
-      select '{entity}', s.id, case when s.op = 'DELETE' then s.scope_o else s.scope_n end, s.op,
-        case when s.op = 'INSERT' then s.image end, case when s.op = 'DELETE' then s.before end, {context}
-      from (
-        select {id_n} as id, {scope_o} as scope_o, {fit_n} as scope_n, to_json(tide_n.*) as image, {image_o} as before, unnest(array['DELETE', 'INSERT']) as op
-        from tide_old tide_o full join tide_new tide_n on {o_is_n}
-        where {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null) s;
-    end if;$t$;
   rows constant text := $t$
 begin
-  if {careful} then
+  if ({careful}) and tg_op <> 'TRUNCATE' then
     perform set_config('tide.nested_{entity}', 'on', true);
     if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
       {head}
@@ -585,25 +654,31 @@ end$t$;
   wake_up constant text := $t$
     perform pg_advisory_unlock_shared({wake});
     perform pg_notify('tide_wake', '');$t$;
+  who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
   plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
   source text := case when by_row then rows else statements end;
   part record;
 begin
   for part in
     select * from (values
-      ('careful', '(pg_trigger_depth() > 1 or {always} current_setting(''tide.nested_{entity}'', true) = ''on'') and tg_op <> ''TRUNCATE'''),
-      ('always', case when deferrable_key then 'true or' else '' end),
-      ('only', case when twice then alone when scope is not null then unmoved else '' end),
-      ('rest', case when twice then not_alone when scope is not null then moved else '' end),
-      ('deleted', case when twice then deleted else '' end),
+      ('unmoved', case when scope is null then '' else ' and {scope_o} is not distinct from {scope_n}' end),
+      ('many_updated', case when twice then '{now_update}' else many_updated end),
+      ('many_moved', case when scope is null then '' else many_moved end),
       ('now_update', now_update),
+      ('deleted', case when twice then deleted else '' end),
+      ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
+      ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('truncated', truncated),
       ('wake_up', wake_up),
+      ('head_many', 'insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)'),
+      ('context_many', '(select pg_current_xact_id() as x1, clock_timestamp() as x2, ' || (
+        select string_agg(format('nullif(current_setting(%L, true), '''') as x%s', 'tide.' || name, place + 2), ', ' order by place)
+        from unnest(who_and_how) with ordinality c(name, place)) || ' offset 0) tide_x'),
       ('head', 'insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)'),
       ('context', (
         select string_agg(format('nullif(current_setting(%L, true), '''')', 'tide.' || name), ', ' order by place)
-        from unnest(array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent']) with ordinality c(name, place))),
+        from unnest(who_and_how) with ordinality c(name, place))),
       ('id_n', tide.fitting_id_expression(relation, keys, 'tide_n')),
       ('id_c', tide.fitting_id_expression(relation, keys, 'tide_c')),
       ('id_o', tide.id_expression(relation, keys, 'tide_o')),

@@ -13,11 +13,9 @@ create function tide.lease_key() returns bigint language sql immutable parallel 
 -- transaction that writes it fails instead. A domain, because a check on the table would cost every insert more.
 create domain tide.row_image as json constraint row_is_too_large_for_an_event check (pg_column_size(value) <= 8 * 1024 * 1024 - 64 * 1024);
 
--- CACHE 1 matters: within one entity the ids must be in commit order across sessions.
-create sequence tide.outbox_id as bigint cache 1;
-
 create table tide.outbox (
-  id          bigint      not null default nextval('tide.outbox_id'),
+  -- CACHE 1 matters: within one entity the ids must be in commit order across sessions.
+  id          bigint      generated always as identity (cache 1),
   xid         xid8        not null default pg_current_xact_id(),
   entity      text        not null,
   entity_id   text        not null,
@@ -35,7 +33,6 @@ create table tide.outbox (
   mutation_id text,
   traceparent text
 ) partition by range (at);
-alter sequence tide.outbox_id owned by tide.outbox.id;
 create index outbox_xid on tide.outbox (xid);
 
 -- A day for which nobody made a partition in time ends here, and nothing fails.

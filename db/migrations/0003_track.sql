@@ -151,9 +151,9 @@ return 'capture_' || case when length(entity) <= 55 then entity else md5(entity)
 
 -- The body of a capture function. {placeholders} are filled at the end; alias o is the row before, n after, c as it is now.
 --
--- Its way for the common case is short: each PL/pgSQL expression costs a microsecond in each transaction, as much as a whole column. So
--- who and how is read inside the one INSERT, and the rare case that a row of an UPDATE changed its scope is noticed there as well:
--- such a row is left out, and tide.moved says that there is one.
+-- The common case, one row that stays where it is, is one INSERT that asks nothing twice; its WHERE says when it is not that case, and
+-- only then more is looked at. Each PL/pgSQL expression and each expression of a statement costs its share of a microsecond in every
+-- transaction. Of many rows, who and how is read once (tide_x).
 create function tide.capture_source(
   relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean
 ) returns text
@@ -162,31 +162,47 @@ declare
   statements constant text := $t$
 #variable_conflict use_column
 begin
-  if {careful} then
-    perform set_config('tide.nested_{entity}', 'on', true);
-    if tg_op = 'INSERT' then
-      {head}
-      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context}
-      from tide_new tide_n join {table} tide_c on {c_is_n};
-    elsif tg_op = 'UPDATE' then
-      {now_update}
-    else
-      {head}
-      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o left join {table} tide_c on {c_is_o}
-      where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
-    end if;
-  elsif tg_op = 'UPDATE' then
+  if tg_op = 'UPDATE' then
     {head}
-    select '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
-      case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null then 'INSERT' else 'UPDATE' end,
-      to_json(tide_n.*), {image_o}, {context}
-    from tide_old tide_o full join tide_new tide_n on {o_is_n}{only};{rest}
+    select '{entity}', {id_n}, {fit_n}, 'UPDATE', to_json(tide_n.*), {image_o}, {context}
+    from tide_new tide_n join tide_old tide_o on {o_is_n}
+    where {calm} and not exists (select from tide_new offset 1){unmoved};
+    if not found then
+      if {careful} then
+        perform set_config('tide.nested_{entity}', 'on', true);
+        {now_update}
+      else
+        {many_updated}
+      end if;
+    end if;
   elsif tg_op = 'INSERT' then
     {head}
-    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context} from tide_new tide_n;
+    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context}
+    from tide_new tide_n where {calm} and not exists (select from tide_new offset 1);
+    if not found then
+      if {careful} then
+        perform set_config('tide.nested_{entity}', 'on', true);
+        {head_many}
+        select tide_x.*, '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null
+        from {context_many} cross join tide_new tide_n join {table} tide_c on {c_is_n};
+      else
+        {head_many}
+        select tide_x.*, '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null
+        from {context_many} cross join tide_new tide_n;
+      end if;
+    end if;
   elsif tg_op = 'DELETE' then
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;{deleted}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {calm};
+    if not found then
+      if {careful} then
+        perform set_config('tide.nested_{entity}', 'on', true);
+        {head_many}
+        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
+        from {context_many} cross join tide_old tide_o left join {table} tide_c on {c_is_o}
+        where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
+      end if;
+    end if;{deleted}
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -194,43 +210,33 @@ begin
   return null;
 end$t$;
   -- An UPDATE told by what is in the table now; also where its transition tables hold a row twice.
-  now_update constant text := $t${head}
-select '{entity}', case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-  case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end, {context}
-from (
-  select {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
-    case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
-    || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
-       when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
-  from (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
-  -- Where rows may be there twice: only a single row that stayed where it was goes the short way.
-  alone constant text := $t$
-    where tide_o.{key} is not null and tide_n.{key} is not null and {scope_o} is not distinct from {scope_n} and not exists (select from tide_new offset 1)$t$;
-  not_alone constant text := $t$
-    if not found then
-      {now_update}
-    end if;$t$;
-  -- Of one statement, the foreign keys' updates may be told after their deletions: those must see that the row is gone.
+  now_update constant text := $t${head_many}
+        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '{entity}',
+          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
+          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
+        from (
+          select tide_x.*, {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
+            case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
+            || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
+               when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
+          from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
+  -- Any UPDATE else. The joins stay full joins, which are never nested loops: the plan of a small statement serves a large one.
+  many_updated constant text := $t${many_moved}{head_many}
+        select tide_x.*, '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
+          case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null or {scope_o} is distinct from {scope_n} then 'INSERT' else 'UPDATE' end,
+          to_json(tide_n.*), case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
+        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n});$t$;
+  many_moved constant text := $t${head_many}
+        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
+        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
+        where case when tide_o.{key} is null or tide_n.{key} is null then false else {scope_o} is distinct from {scope_n} end;
+        $t$;
+  -- Of one statement, a foreign key's updates may be told after its deletions: those must see that the row is gone.
   deleted constant text := $t$
     if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
-  -- Where not: all that stayed where they were, and then the others.
-  unmoved constant text := $t$
-    where case when {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null
-      then set_config('tide.moved', 'on', true) is null else true end$t$;
-  moved constant text := $t$
-    if current_setting('tide.moved', true) = 'on' then
-      perform set_config('tide.moved', '', true);
-      {head}
-      select '{entity}', s.id, case when s.op = 'DELETE' then s.scope_o else s.scope_n end, s.op,
-        case when s.op = 'INSERT' then s.image end, case when s.op = 'DELETE' then s.before end, {context}
-      from (
-        select {id_n} as id, {scope_o} as scope_o, {fit_n} as scope_n, to_json(tide_n.*) as image, {image_o} as before, unnest(array['DELETE', 'INSERT']) as op
-        from tide_old tide_o full join tide_new tide_n on {o_is_n}
-        where {scope_o} is distinct from {scope_n} and tide_o.{key} is not null and tide_n.{key} is not null) s;
-    end if;$t$;
   rows constant text := $t$
 begin
-  if {careful} then
+  if ({careful}) and tg_op <> 'TRUNCATE' then
     perform set_config('tide.nested_{entity}', 'on', true);
     if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
       {head}
@@ -273,25 +279,31 @@ end$t$;
   wake_up constant text := $t$
     perform pg_advisory_unlock_shared({wake});
     perform pg_notify('tide_wake', '');$t$;
+  who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
   plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
   source text := case when by_row then rows else statements end;
   part record;
 begin
   for part in
     select * from (values
-      ('careful', '(pg_trigger_depth() > 1 or {always} current_setting(''tide.nested_{entity}'', true) = ''on'') and tg_op <> ''TRUNCATE'''),
-      ('always', case when deferrable_key then 'true or' else '' end),
-      ('only', case when twice then alone when scope is not null then unmoved else '' end),
-      ('rest', case when twice then not_alone when scope is not null then moved else '' end),
-      ('deleted', case when twice then deleted else '' end),
+      ('unmoved', case when scope is null then '' else ' and {scope_o} is not distinct from {scope_n}' end),
+      ('many_updated', case when twice then '{now_update}' else many_updated end),
+      ('many_moved', case when scope is null then '' else many_moved end),
       ('now_update', now_update),
+      ('deleted', case when twice then deleted else '' end),
+      ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
+      ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('truncated', truncated),
       ('wake_up', wake_up),
+      ('head_many', 'insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)'),
+      ('context_many', '(select pg_current_xact_id() as x1, clock_timestamp() as x2, ' || (
+        select string_agg(format('nullif(current_setting(%L, true), '''') as x%s', 'tide.' || name, place + 2), ', ' order by place)
+        from unnest(who_and_how) with ordinality c(name, place)) || ' offset 0) tide_x'),
       ('head', 'insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)'),
       ('context', (
         select string_agg(format('nullif(current_setting(%L, true), '''')', 'tide.' || name), ', ' order by place)
-        from unnest(array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent']) with ordinality c(name, place))),
+        from unnest(who_and_how) with ordinality c(name, place))),
       ('id_n', tide.fitting_id_expression(relation, keys, 'tide_n')),
       ('id_c', tide.fitting_id_expression(relation, keys, 'tide_c')),
       ('id_o', tide.id_expression(relation, keys, 'tide_o')),
