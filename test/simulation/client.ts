@@ -37,6 +37,13 @@ export class Client {
     this.#unanswered += 1
   }
 
+  /** A connection begins. Without a cursor nothing says what is held: then nothing may be. */
+  connecting(): void {
+    if (this.stored.cursor !== null) return
+    this.documents.clear()
+    this.#gone.clear()
+  }
+
   get position(): number {
     return this.stored.position
   }

@@ -57,6 +57,7 @@ class Browser {
     if (edge.world === null) return
     this.#line = []
     this.#epoch = this.#truth.epoch
+    this.client.connecting()
     const line = this.#line
     this.#connection = edge.accept(
       edge.world,
