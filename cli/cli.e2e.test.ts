@@ -148,3 +148,18 @@ describe("doctor", () => {
     await until(async () => (await run("doctor")).code === 0, { what: "all is well again", deadline: 30_000, every: 200 })
   }, 120_000)
 })
+
+describe("with a server away", () => {
+  it("status and doctor still tell of the rest", async () => {
+    await stack.hold("nats")
+    const { code, json } = await run("status --json")
+    const { hops } = json() as Status
+    expect(code).toBe(1)
+    expect(hops.find((h) => h.hop === "postgres")).toMatchObject({ ok: true })
+    expect(hops.find((h) => h.hop === "streams")).toMatchObject({ ok: false, lagEvents: null })
+    expect(await find("nats-server")).toMatchObject({ state: "problem", todo: expect.stringContaining("NATS_URL") })
+    expect(await run("tail --no-follow")).toMatchObject({ code: 1, err: expect.stringContaining("nats-server:") })
+    await stack.release("nats")
+    await until(async () => (await run("status")).code === 0, { what: "every hop is back", deadline: 60_000, every: 200 })
+  }, 120_000)
+})
