@@ -171,30 +171,24 @@ AS $function$
 declare
   keys constant text[] := tide.key_columns(relation);
   name constant text := tide.capture_name(entity);
-  target record;
+  shape record;
   member regclass;
 begin
-  select format('%I.%I', n.nspname, c.relname) as table_name,
-    c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid) as by_row,
-    not i.indimmediate as deferrable_key,
-    exists (
-      select from pg_constraint f where f.conrelid = c.oid and f.contype = 'f' and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('n', 'd'))) as twice
-  into strict target
-  from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indrelid = c.oid and i.indisprimary
-  where c.oid = attach.relation;
-
+  select * into strict shape from tide.capture_shape(relation);
   execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
-    tide.capture_source(relation, target.table_name, entity, keys, scope, before_image, target.by_row, target.twice, target.deferrable_key));
+    tide.capture_source(relation, shape.table_name, entity, keys, scope, before_image, shape.by_row, shape.twice, shape.deferrable_key));
   execute format('revoke all on function tide.%I() from public', name);
-  execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || target.table_name || '; made by tide.track');
+  execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || shape.table_name || '; made by tide.track');
 
-  if target.by_row then
+  if shape.by_row then
+    execute format('drop trigger if exists tide_insert on %1$s; drop trigger if exists tide_update on %1$s; drop trigger if exists tide_delete on %1$s', relation);
     execute format('create or replace trigger tide_change after insert or update or delete on %s for each row execute function tide.%I()', relation, name);
     -- A truncate trigger is not inherited by partitions, and TRUNCATE of the parent fires those of every partition.
     for member in select relation union select relid from pg_partition_tree(relation) loop
       execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member, name);
     end loop;
   else
+    execute format('drop trigger if exists tide_change on %s', relation);
     execute format('create or replace trigger tide_insert after insert on %s referencing new table as tide_new for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_update after update on %s referencing old table as tide_old new table as tide_new for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
@@ -527,6 +521,27 @@ CREATE OR REPLACE FUNCTION tide.capture_name(entity text)
 RETURN ('capture_'::text || CASE WHEN (length(entity) <= 55) THEN entity ELSE md5(entity) END)
 ;
 
+CREATE OR REPLACE FUNCTION tide.capture_shape(relation regclass, OUT table_name text, OUT by_row boolean, OUT twice boolean, OUT deferrable_key boolean)
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ SELECT format('%I.%I'::text, n.nspname, c.relname) AS format,
+     ((c.relkind = 'p'::"char") OR (EXISTS ( SELECT
+            FROM pg_inherits
+           WHERE (pg_inherits.inhrelid = c.oid)))),
+     (EXISTS ( SELECT
+            FROM pg_constraint f
+           WHERE ((f.conrelid = c.oid) AND (f.contype = 'f'::"char") AND ((f.confupdtype = ANY (ARRAY['c'::"char", 'n'::"char", 'd'::"char"])) OR (f.confdeltype = ANY (ARRAY['n'::"char", 'd'::"char"])))))) AS "exists",
+     (NOT i.indimmediate)
+    FROM ((pg_class c
+      JOIN pg_namespace n ON ((n.oid = c.relnamespace)))
+      JOIN pg_index i ON (((i.indrelid = c.oid) AND i.indisprimary)))
+   WHERE (c.oid = (capture_shape.relation)::oid);
+END
+;
+
 CREATE OR REPLACE FUNCTION tide.capture_source(relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean)
  RETURNS text
  LANGUAGE plpgsql
@@ -857,6 +872,11 @@ CREATE OR REPLACE FUNCTION tide.forget_rows(tracked tide.tracked)
  SET extra_float_digits TO '1'
 AS $function$
 begin
+  if exists (select from unnest(tracked.key_columns || tracked.scope_column) c where c is not null and tide.column_type(tracked.relation, c) is null) then
+    raise warning 'the columns that made the addresses of % are gone or renamed', tracked.table_name
+      using hint = 'Where they were renamed all is well; where they were dropped, what the log holds of the table stays there.';
+    return;
+  end if;
   execute format(
     'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
@@ -1193,6 +1213,50 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.outdated(OUT entity text, OUT table_name text, OUT what text)
+ RETURNS SETOF record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  held tide.tracked;
+  shape record;
+  wanted text[];
+begin
+  for held in select * from tide.tracked t order by t.entity loop
+    entity := held.entity;
+    table_name := held.table_name;
+    what := null;
+    select * into shape from tide.capture_shape(held.relation);
+    if not exists (select from pg_class where oid = held.relation) then
+      what := 'the table was dropped';
+    elsif tide.key_columns(held.relation) = '{}' then
+      what := 'it has no primary key any more';
+    elsif held.scope_column is not null and tide.column_type(held.relation, held.scope_column) is null then
+      what := 'its scope column is gone';
+    else
+      wanted := case when shape.by_row then array['tide_change', 'tide_truncate'] else array['tide_insert', 'tide_update', 'tide_delete', 'tide_truncate'] end;
+      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled in ('O', 'A')) < cardinality(wanted) then
+        what := 'its triggers are gone or disabled';
+      elsif not exists (
+        select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
+          and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.twice, shape.deferrable_key)
+      ) then
+        what := 'its key, its foreign keys or its name changed';
+      elsif held.json_schema <> tide.json_schema(held.relation, held.entity, held.key_columns, held.scope_column) then
+        what := 'its columns changed';
+      elsif shape.by_row and exists (
+        select from pg_partition_tree(held.relation) p where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate')
+      ) then
+        what := 'TRUNCATE of a newer partition would go unseen';
+      end if;
+    end if;
+    if what is not null then return next; end if;
+  end loop;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.pins(relation oid)
  RETURNS text
  LANGUAGE sql
@@ -1462,8 +1526,8 @@ begin
   -- Other addresses for the same rows: the old ones must not stay behind in the log.
   if held.entity is not null and (held.scope_column is distinct from track.scope or held.key_columns <> keys) then
     perform tide.forget_rows(held);
-    raise warning 'tide.track: the addresses of % changed; its rows left the log', target.table_name
-      using hint = format('Bring them back: select tide.backfill(%L).', target.table_name);
+    raise warning 'tide.track: the addresses of % changed', target.table_name
+      using hint = format('Bring its rows into the log at the new ones: select tide.backfill(%L).', target.table_name);
   end if;
   perform tide.attach(relation, entity, scope, before_image);
   insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)

@@ -109,6 +109,34 @@ describe("the registry", () => {
     expect(await refusal(db.sql`select tide.untrack('app.item')`)).toMatchObject({ message: expect.stringContaining("not tracked") })
   })
 
+  it("knows which tables changed since they were tracked", async () => {
+    await db.sql.unsafe(`
+      create table app.drift (id int primary key, place text, ref int); create table app.target (id int primary key);
+      create table app.tree (id int primary key) partition by range (id); create table app.tree_1 partition of app.tree for values from (0) to (10);
+      select tide.track('app.drift', 'drift', 'place'), tide.track('app.tree', 'tree')`)
+    const outdated = async () => (await db.sql`select entity, what from tide.outdated()`).map((r) => `${String(r["entity"])}: ${String(r["what"])}`)
+    expect(await outdated()).toEqual([])
+    const steps: ReadonlyArray<[change: string, what: RegExp]> = [
+      ["alter table app.drift add column more int", /drift: its columns changed/],
+      ["alter table app.drift add foreign key (ref) references app.target on delete set null", /drift: its key, its foreign keys or its name changed/],
+      ["alter table app.drift rename to drifted", /drift: its key, its foreign keys or its name changed/],
+      ["alter table app.drifted disable trigger tide_update", /drift: its triggers are gone or disabled/],
+    ]
+    for (const [change, what] of steps) {
+      await db.sql.unsafe(change)
+      expect(await outdated()).toEqual([expect.stringMatching(what)])
+      await db.sql.unsafe(`do $$ begin perform tide.track(relation, entity, scope_column, before_image) from tide.tracked where entity = 'drift'; end $$`)
+      if (!change.includes("disable")) expect(await outdated()).toEqual([])
+    }
+    await db.sql.unsafe(`alter table app.drifted enable trigger tide_update; create table app.tree_2 partition of app.tree for values from (10) to (20)`)
+    expect(await outdated()).toEqual(["tree: TRUNCATE of a newer partition would go unseen"])
+    await db.sql.unsafe(`select tide.track('app.tree', 'tree'); alter table app.drifted drop column place; drop table app.tree`)
+    expect(await outdated()).toEqual(["drift: its scope column is gone", "tree: the table was dropped"])
+    await db.sql`select tide.untrack_entity('tree')`
+    await db.sql`select tide.track('app.drifted', 'drift')`
+    expect(await outdated()).toEqual([])
+  })
+
   it("forgets a table that was dropped, by its code", async () => {
     await db.sql`drop table app.one`
     await db.sql`select tide.untrack_entity('one')`

@@ -1,0 +1,53 @@
+/** Bounds that SQL and TypeScript both know are the same. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest"
+import { BACKFILL_PAGE, ENTITY_CODE_CHARS, MESSAGE_BYTES, MUTATION_ID_CHARS, TOKEN_BYTES } from "#protocol/limits.ts"
+import { encodeToken, isEntityCode } from "#protocol/subject.ts"
+import { openDatabase, refusal } from "#test/support/database.ts"
+import type { TestDatabase } from "#test/support/database.ts"
+import { property } from "#test/support/random.ts"
+
+let db: TestDatabase
+beforeAll(async () => {
+  db = await openDatabase()
+  await db.sql.unsafe(`create schema app; create table app.item (id text primary key, v text); select tide.track('app.item', 'item')`)
+})
+afterAll(() => db.stop())
+
+describe("bounds in SQL", () => {
+  property("count the bytes of a token as protocol/subject.ts makes it", 200, async (random) => {
+    const text = random.text(40)
+    const [row] = await db.sql`select tide.token_bytes(${text}) as bytes`
+    expect(row!["bytes"]).toBe(encodeToken(text).length)
+  })
+
+  it("let an id be as long as a token may be, and no longer", async () => {
+    for (const char of ["x", ".", "ä"]) {
+      const longest = char.repeat(Math.floor(TOKEN_BYTES / encodeToken(char).length))
+      await db.sql`insert into app.item values (${longest})`
+      expect(await refusal(db.sql`insert into app.item values (${longest + char})`)).toMatchObject({ code: "54000", message: expect.stringContaining(`${TOKEN_BYTES} at most`) })
+    }
+  })
+
+  it("let a row be as large as a message may be, less its headers", async () => {
+    const [row] = await db.sql`select pg_get_constraintdef(oid) as rule from pg_constraint where conname = 'row_is_too_large_for_an_event'`
+    expect(row!["rule"]).toBe("CHECK ((pg_column_size(VALUE) <= (((8 * 1024) * 1024) - (64 * 1024))))")
+    expect(8 * 1024 * 1024).toBe(MESSAGE_BYTES)
+  })
+
+  it("agree on codes, ids of mutations and pages", async () => {
+    for (const code of ["a".repeat(ENTITY_CODE_CHARS), "a".repeat(ENTITY_CODE_CHARS + 1), "a_1", "_a", "A", "1a", "", "a-b"]) {
+      await db.sql.unsafe(`create table app.coded (id int primary key)`)
+      const tracked = await db.sql`select tide.track('app.coded', ${code})`.then(() => true, () => false)
+      expect(tracked, code).toBe(isEntityCode(code))
+      if (tracked) await db.sql.unsafe(`insert into app.coded values (1); select tide.untrack('app.coded')`)
+      await db.sql`drop table app.coded`
+    }
+    const answer = async (length: number) => {
+      const wish = { id: "x".repeat(length), entityCode: "item", entityId: "none", op: "delete" }
+      return (await db.sql`select tide.mutate(${JSON.stringify(wish)}::text::jsonb, 'ada') ->> 'status' as status`)[0]!["status"] as unknown
+    }
+    expect([await answer(MUTATION_ID_CHARS), await answer(MUTATION_ID_CHARS + 1)]).toEqual(["denied", "invalid"])
+    const [row] = await db.sql`select pg_get_function_arguments('tide.backfill_page'::regproc) as signature`
+    expect(row!["signature"]).toContain(`page_size integer DEFAULT ${BACKFILL_PAGE}`)
+  })
+})
