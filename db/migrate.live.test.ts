@@ -76,7 +76,7 @@ describe("migrate", () => {
     const sql = postgres(url, { max: 1, onnotice: () => undefined })
     await sql`create schema tide`
     await sql`create table tide.tracked (mine int)`
-    expect(await Effect.runPromise(Effect.flip(migrate(url)))).toMatchObject({ message: expect.stringMatching(/^migration 0003_track.sql.*: relation "tracked" already exists/) })
+    expect(await Effect.runPromise(Effect.flip(migrate(url)))).toMatchObject({ message: expect.stringMatching(/^migration 0004_track.sql.*: relation "tracked" already exists/) })
     expect(await sql`select to_regclass('tide.outbox') as outbox, to_regclass('tide.migration') as ledger`).toEqual([{ outbox: null, ledger: null }])
     await sql.end()
   })

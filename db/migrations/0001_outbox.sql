@@ -1,4 +1,4 @@
--- The outbox: every change of a tracked row, written in the transaction that made it. Trigger functions (0002) write it,
+-- The outbox: every change of a tracked row, written in the transaction that made it. Trigger functions (0003) write it,
 -- services/outbox-relay reads it. It is append-only: rows are never updated, and go with their whole partition.
 
 create schema if not exists tide;

@@ -1,6 +1,6 @@
 -- Who may do what. A grant is a pattern over addresses (scope, entity, id; null is any) with a level; a role is a set of users and
 -- other roles. Both tables are in the log (_grant, _member), in order with the rows they govern: services/authz answers from
--- there. authz.allows is the same rule for the write path (0006) and for whoever asks in SQL.
+-- there. authz.allows is the same rule for the write path (0007) and for whoever asks in SQL.
 
 create schema authz;
 comment on schema authz is 'Tideline: who may do what';

@@ -1,0 +1,231 @@
+-- tide.track: from now on every change of a table's rows is an event; tide.untrack ends it. What is tracked is in the log itself (_entity):
+-- an edge learns of its entities from there.
+
+create table tide.tracked (
+  entity        text primary key,
+  table_name    text        not null,
+  relation      regclass    not null unique,
+  key_columns   text[]      not null,
+  scope_column  text,
+  before_image  boolean     not null,
+  json_schema   jsonb       not null,
+  tracked_at    timestamptz not null default now()
+);
+comment on table tide.tracked is 'The registry of tracked tables; itself in the log, as _entity';
+
+create function tide.refuse(message text, hint text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception '%', message using errcode = 'invalid_parameter_value', hint = hint;
+end $$;
+
+-- What the capture function of a table depends on, as it is now.
+create function tide.capture_shape(relation regclass, out table_name text, out by_row boolean, out twice boolean, out deferrable_key boolean)
+language sql stable set search_path = pg_catalog, pg_temp
+begin atomic
+  select format('%I.%I', n.nspname, c.relname),
+    c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid),
+    exists (
+      select from pg_constraint f where f.conrelid = c.oid and f.contype = 'f' and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('n', 'd'))),
+    not i.indimmediate
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indrelid = c.oid and i.indisprimary
+  where c.oid = capture_shape.relation;
+end;
+
+-- Generates the capture function and its triggers. The caller has checked the table.
+create function tide.attach(relation regclass, entity text, scope text, before_image boolean) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $fn$
+declare
+  keys constant text[] := tide.key_columns(relation);
+  name constant text := tide.capture_name(entity);
+  shape record;
+  member regclass;
+begin
+  select * into strict shape from tide.capture_shape(relation);
+  execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
+    tide.capture_source(relation, shape.table_name, entity, keys, scope, before_image, shape.by_row, shape.twice, shape.deferrable_key));
+  execute format('revoke all on function tide.%I() from public', name);
+  execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || shape.table_name || '; made by tide.track');
+
+  if shape.by_row then
+    execute format('drop trigger if exists tide_insert on %1$s; drop trigger if exists tide_update on %1$s; drop trigger if exists tide_delete on %1$s', relation);
+    execute format('create or replace trigger tide_change after insert or update or delete on %s for each row execute function tide.%I()', relation, name);
+    -- A truncate trigger is not inherited by partitions, and TRUNCATE of the parent fires those of every partition.
+    for member in select relation union select relid from pg_partition_tree(relation) loop
+      execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member, name);
+    end loop;
+  else
+    execute format('drop trigger if exists tide_change on %s', relation);
+    execute format('create or replace trigger tide_insert after insert on %s referencing new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_update after update on %s referencing old table as tide_old new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
+  end if;
+end $fn$;
+
+-- Removes the capture function of an entity and with it every trigger that calls it.
+create function tide.detach(entity text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  execute format('drop function if exists tide.%I() cascade', tide.capture_name(entity));
+end $$;
+
+-- A DELETE of every row at its present address: the log forgets them.
+create function tide.forget_rows(tracked tide.tracked) returns void
+language plpgsql set search_path = pg_catalog, pg_temp
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 as $$
+begin
+  if exists (select from unnest(tracked.key_columns || tracked.scope_column) c where c is not null and tide.column_type(tracked.relation, c) is null) then
+    raise warning 'the columns that made the addresses of % are gone or renamed', tracked.table_name
+      using hint = 'Where they were renamed all is well; where they were dropped, what the log holds of the table stays there.';
+    return;
+  end if;
+  execute format(
+    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
+    tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
+    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
+  perform pg_notify('tide_wake', '');
+end $$;
+
+create function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $fn$
+declare
+  target record;
+  keys text[];
+  held tide.tracked;
+begin
+  if relation is null then
+    perform tide.refuse('tide.track: no table given', 'select tide.track(''app.task'', entity => ''task'', scope => ''project_id'')');
+  end if;
+  if entity is null or entity !~ '^[a-z][a-z0-9_]{0,63}$' then
+    perform tide.refuse(format('tide.track: %L is not an entity code', entity),
+      'A small letter, then small letters, digits and underscores, 64 characters at most: task, order_line.');
+  end if;
+  select c.relkind, c.relpersistence, n.nspname, format('%I.%I', n.nspname, c.relname) as table_name,
+    exists (select from pg_inherits where inhparent = c.oid) and c.relkind <> 'p' as has_children
+  into strict target from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = track.relation;
+  if target.relkind not in ('r', 'p') then
+    perform tide.refuse(format('tide.track: %s is not a table', target.table_name), 'Track the tables behind it.');
+  elsif target.nspname in ('tide', 'authz', 'pg_catalog', 'information_schema') then
+    perform tide.refuse(format('tide.track: %s belongs to the system', target.table_name), 'Track tables of your own schemas; grants and members are in the log already.');
+  elsif target.relpersistence <> 'p' then
+    perform tide.refuse(format('tide.track: %s is temporary or unlogged', target.table_name),
+      format('Its rows can vanish without an event. For an unlogged table: alter table %s set logged.', target.table_name));
+  elsif target.has_children then
+    perform tide.refuse(format('tide.track: other tables inherit from %s', target.table_name), 'Track each of them, or use declarative partitioning.');
+  end if;
+
+  execute format('lock table %s in share row exclusive mode', relation);
+  keys := tide.key_columns(relation);
+  if keys = '{}' then
+    perform tide.refuse(format('tide.track: %s has no primary key', target.table_name),
+      format('A row needs an address: alter table %s add primary key (…).', target.table_name));
+  end if;
+  if scope is not null and tide.column_type(relation, scope) is null then
+    perform tide.refuse(format('tide.track: %s has no column %L to be the scope', target.table_name, scope),
+      'Columns: ' || (select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = track.relation and attnum > 0 and not attisdropped));
+  end if;
+  if not has_table_privilege(relation, 'select') then
+    perform tide.refuse(format('tide.track: %s may not read %s', current_user, target.table_name), format('grant select on %s to %I', target.table_name, current_user));
+  end if;
+
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('track'));
+  select * into held from tide.tracked t where t.entity = track.entity;
+  if held.relation is not null and held.relation <> track.relation then
+    perform tide.refuse(format('tide.track: entity %L is already table %s', entity, held.table_name),
+      format('Choose another entity code, or first: select tide.untrack_entity(%L).', entity));
+  end if;
+  select * into held from tide.tracked t where t.relation = track.relation;
+  if held.entity <> track.entity then
+    perform tide.refuse(format('tide.track: %s is already tracked as %L', target.table_name, held.entity), format('First: select tide.untrack(%L).', target.table_name));
+  end if;
+
+  -- Other addresses for the same rows: the old ones must not stay behind in the log.
+  if held.entity is not null and (held.scope_column is distinct from track.scope or held.key_columns <> keys) then
+    perform tide.forget_rows(held);
+    raise warning 'tide.track: the addresses of % changed', target.table_name
+      using hint = format('Bring its rows into the log at the new ones: select tide.backfill(%L).', target.table_name);
+  end if;
+  perform tide.attach(relation, entity, scope, before_image);
+  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
+  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
+  on conflict on constraint tracked_pkey do update set
+    table_name = excluded.table_name, key_columns = excluded.key_columns, scope_column = excluded.scope_column,
+    before_image = excluded.before_image, json_schema = excluded.json_schema;
+  return entity;
+end $fn$;
+comment on function tide.track(regclass, text, text, boolean) is
+  'From now on changes of the table become events of the entity. Once more: takes over a changed scope, key or set of columns';
+
+create function tide.untrack_entity(entity text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
+declare
+  held tide.tracked;
+begin
+  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('track'));
+  select * into held from tide.tracked t where t.entity = untrack_entity.entity;
+  if held.entity is null then
+    perform tide.refuse(format('tide.untrack: no entity %L is tracked', entity), 'What is: select entity, table_name from tide.tracked.');
+  end if;
+  if exists (select from pg_class where oid = held.relation) then
+    execute format('lock table %s in share row exclusive mode', held.relation);
+    perform tide.forget_rows(held);
+  end if;
+  perform tide.detach(entity);
+  delete from tide.tracked t where t.entity = untrack_entity.entity;
+end $$;
+comment on function tide.untrack_entity(text) is 'As tide.untrack, by entity code: also for a table that was dropped';
+
+create function tide.untrack(relation regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  code constant text := (select t.entity from tide.tracked t where t.relation = untrack.relation);
+begin
+  if code is null then
+    perform tide.refuse(format('tide.untrack: %s is not tracked', relation), 'What is: select entity, table_name from tide.tracked.');
+  end if;
+  perform tide.untrack_entity(code);
+end $$;
+comment on function tide.untrack(regclass) is 'The table''s rows leave the log (a DELETE each), and later changes are no events';
+
+-- Tracked tables that changed since in a way that matters to their events (a key, a foreign key, a name, columns; attached as a
+-- partition; triggers gone or disabled). Tracking them once more is the remedy.
+create function tide.outdated(out entity text, out table_name text, out what text) returns setof record
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  held tide.tracked;
+  shape record;
+  wanted text[];
+begin
+  for held in select * from tide.tracked t order by t.entity loop
+    entity := held.entity;
+    table_name := held.table_name;
+    what := null;
+    select * into shape from tide.capture_shape(held.relation);
+    if not exists (select from pg_class where oid = held.relation) then
+      what := 'the table was dropped';
+    elsif tide.key_columns(held.relation) = '{}' then
+      what := 'it has no primary key any more';
+    elsif held.scope_column is not null and tide.column_type(held.relation, held.scope_column) is null then
+      what := 'its scope column is gone';
+    else
+      wanted := case when shape.by_row then array['tide_change', 'tide_truncate'] else array['tide_insert', 'tide_update', 'tide_delete', 'tide_truncate'] end;
+      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled in ('O', 'A')) < cardinality(wanted) then
+        what := 'its triggers are gone or disabled';
+      elsif not exists (
+        select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
+          and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.twice, shape.deferrable_key)
+      ) then
+        what := 'its key, its foreign keys or its name changed';
+      elsif held.json_schema <> tide.json_schema(held.relation, held.entity, held.key_columns, held.scope_column) then
+        what := 'its columns changed';
+      elsif shape.by_row and exists (
+        select from pg_partition_tree(held.relation) p where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate')
+      ) then
+        what := 'TRUNCATE of a newer partition would go unseen';
+      end if;
+    end if;
+    if what is not null then return next; end if;
+  end loop;
+end $$;
+comment on function tide.outdated() is 'Tracked tables that changed since; the remedy is to track them once more, or to untrack what was dropped';
