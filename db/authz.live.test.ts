@@ -87,7 +87,7 @@ describe("authz.allows", () => {
           for (const id of ids) {
             const level = random.pick(LEVELS)
             const expected = grants.some((g) => who.has(g.principal) && levelAtLeast(g.level, level) && matches({ scope: g.scope, entity: g.entity, id: g.entity_id }, { scope, entity, id }))
-            expect(await allows(user, level, scope, entity, id), JSON.stringify({ user, level, scope, entity, id })).toBe(expected)
+            expect({ user, level, scope, entity, id, yes: await allows(user, level, scope, entity, id) }).toEqual({ user, level, scope, entity, id, yes: expected })
           }
         }
       }

@@ -38,7 +38,7 @@ describe("bounds in SQL", () => {
     for (const code of ["a".repeat(ENTITY_CODE_CHARS), "a".repeat(ENTITY_CODE_CHARS + 1), "a_1", "_a", "A", "1a", "", "a-b"]) {
       await db.sql.unsafe(`create table app.coded (id int primary key)`)
       const tracked = await db.sql`select tide.track('app.coded', ${code})`.then(() => true, () => false)
-      expect(tracked, code).toBe(isEntityCode(code))
+      expect({ code, tracked }).toEqual({ code, tracked: isEntityCode(code) })
       if (tracked) await db.sql.unsafe(`insert into app.coded values (1); select tide.untrack('app.coded')`)
       await db.sql`drop table app.coded`
     }

@@ -126,9 +126,9 @@ describe("the registry", () => {
       await db.sql.unsafe(change)
       expect(await outdated()).toEqual([expect.stringMatching(what)])
       await db.sql.unsafe(`do $$ begin perform tide.track(relation, entity, scope_column, before_image) from tide.tracked where entity = 'drift'; end $$`)
-      if (!change.includes("disable")) expect(await outdated()).toEqual([])
+      expect(await outdated()).toEqual([])
     }
-    await db.sql.unsafe(`alter table app.drifted enable trigger tide_update; create table app.tree_2 partition of app.tree for values from (10) to (20)`)
+    await db.sql.unsafe(`create table app.tree_2 partition of app.tree for values from (10) to (20)`)
     expect(await outdated()).toEqual(["tree: TRUNCATE of a newer partition would go unseen"])
     await db.sql.unsafe(`select tide.track('app.tree', 'tree'); alter table app.drifted drop column place; drop table app.tree`)
     expect(await outdated()).toEqual(["drift: its scope column is gone", "tree: the table was dropped"])

@@ -40,6 +40,7 @@ declare
   name constant text := tide.capture_name(entity);
   shape record;
   member regclass;
+  made text;
 begin
   select * into strict shape from tide.capture_shape(relation);
   execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
@@ -61,6 +62,9 @@ begin
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
   end if;
+  for made in select tgname from pg_trigger where tgrelid = attach.relation and tgname like 'tide\_%' and tgenabled = 'D' loop
+    execute format('alter table %s enable trigger %I', relation, made);
+  end loop;
 end $fn$;
 
 -- Removes the capture function of an entity and with it every trigger that calls it.
