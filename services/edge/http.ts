@@ -16,6 +16,7 @@ import type { Access } from "./access.ts"
 import type { Edge } from "./edge.ts"
 import type { Origins } from "./origins.ts"
 import { isAllowed } from "./origins.ts"
+import { peerOf } from "./peer.ts"
 import { asRequestError } from "./requests.ts"
 import { history, page, row } from "./rows.ts"
 import type { Services, World } from "./world.ts"
@@ -173,8 +174,7 @@ const mutations = async (world: World, user: string, request: IncomingMessage): 
     requestId: randomUUID(),
     endpoint: "/v1/mutations",
     method: "POST",
-    userAgent: request.headers["user-agent"] ?? null,
-    ip: request.socket.remoteAddress ?? null,
+    ...peerOf(request),
     trace: traceOf(request),
   })
   if (error !== null && results.length === 0) throw error

@@ -18,8 +18,8 @@ import type { Connection } from "./connection.ts"
 import type { Edge } from "./edge.ts"
 import type { Origins } from "./origins.ts"
 import { isAllowed } from "./origins.ts"
+import { peerOf } from "./peer.ts"
 import { writeText } from "./wire.ts"
-import type { Peer } from "./world.ts"
 
 /** The port could not be taken. */
 export class ListenError extends Schema.TaggedError<ListenError>()("ListenError", {
@@ -152,11 +152,6 @@ const refusalOf = (origins: Origins, request: IncomingMessage, url: URL): Close 
   const version = url.searchParams.get("v")
   return version === null || version === String(PROTOCOL_VERSION) ? null : "versionNotSpoken"
 }
-
-const peerOf = (request: IncomingMessage): Peer => ({
-  userAgent: request.headers["user-agent"] ?? null,
-  ip: request.socket.remoteAddress ?? null,
-})
 
 /** Seconds after which a client that was not let in may try again. */
 const RETRY_AFTER_S = 1

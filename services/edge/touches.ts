@@ -10,7 +10,7 @@ const decodeGrant = Schema.decodeUnknownResult(Schema.fromJsonString(GrantRow))
 const decodeMember = Schema.decodeUnknownResult(Schema.fromJsonString(MemberRow))
 
 /** The principals that an `_acl` event names, before it and after it; null where it cannot be read: then it may be anybody. */
-export const touchedBy = (message: LogMessage): ReadonlyArray<string> | null => {
+const touchedBy = (message: LogMessage): ReadonlyArray<string> | null => {
   const images = [message.operation === "DELETE" ? "" : message.body, message.before ?? ""].filter((image) => image !== "")
   // A change or a removal whose image before is missing may have touched anybody.
   if (message.before === null && (message.operation === "UPDATE" || message.operation === "DELETE")) return null

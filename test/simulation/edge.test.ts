@@ -3,7 +3,7 @@
  * subscribed, cut off, resumed and slow, in whatever order, the client ends with the rows that its user may see, and no frame ever told of
  * what was not allowed to be told. Fails with a seed.
  */
-import { Effect, Exit, Scope } from "effect"
+import { Effect, Exit, Logger, Scope } from "effect"
 import { expect, vi } from "vitest"
 import type { ViewPattern } from "#protocol/grant.ts"
 import { RequestError } from "#protocol/request.ts"
@@ -192,7 +192,8 @@ const simulate = async (random: Random, steps: number, losses: boolean): Promise
     },
   }
   const scope = Effect.runSync(Scope.make())
-  const edges = [await Effect.runPromise(Scope.provide(runEdge(services), scope)), await Effect.runPromise(Scope.provide(runEdge(services), scope))]
+  const start = () => Effect.runPromise(runEdge(services).pipe(Effect.provide(Logger.layer([])), Scope.provide(scope)))
+  const edges = [await start(), await start()]
   try {
     await until(() => edges.every((edge) => edge.world !== null), { what: "the edges are ready" })
     const browsers = Array.from({ length: 4 }, () => new Browser(random.pick(USERS), truth))

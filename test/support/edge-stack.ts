@@ -31,7 +31,7 @@ import { until } from "./until.ts"
 
 export const SECRET = "0123456789abcdef0123456789abcdef"
 
-export interface WrittenRow {
+interface WrittenRow {
   readonly entity: string
   readonly id: string
   readonly scope?: string | null
