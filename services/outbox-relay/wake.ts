@@ -4,7 +4,8 @@
  * - **awake**: changes come faster than they are looked for. The relay holds the wake lock, so writers do not notify it (notifying costs
  *   each commit a database-wide lock), and looks on its own.
  * - **drowsy**: it has let go of the lock. Writers that begin from now on notify; those that began before may have found the lock taken,
- *   so it keeps looking until every transaction below the snapshot's xmax, noted after letting go, has ended.
+ *   so it keeps looking until every transaction with a lower id than one of its own, taken after letting go, has ended. (A snapshot's
+ *   xmax would not do: it is one above the highest id that has *ended*, and a writer under way may have that very id or a higher one.)
  * - **asleep**: a notification comes for every change. One look in half a minute stands against a lost one.
  *
  * A notification is only a hint: looking alone would be right, and slow.
@@ -25,7 +26,7 @@ export interface Waker {
 /** `session` holds the lock, and loses it when it ends; writers' notifications ring the bell. */
 export const waker = (session: Sql, bell: Bell): Waker => {
   let state: Wakefulness = "drowsy"
-  /** Transactions below may not know that the relay does not hold the lock. Null until it was noted. */
+  /** Transactions with lower ids may not know that the relay does not hold the lock. Null until it was noted. */
   let old: bigint | null = null
   let busy = 0
   let pause = 1
@@ -54,8 +55,8 @@ export const waker = (session: Sql, bell: Bell): Waker => {
       if (state === "awake" && idle >= RELAY_AWAKE_MS) return letGo()
       if (state === "drowsy") {
         if (old === null) {
-          const [now] = await session<Array<{ xmax: string }>>`select pg_snapshot_xmax(pg_current_snapshot())::text as xmax`
-          old = BigInt(now!.xmax)
+          const [own] = await session<Array<{ xid: string }>>`select pg_current_xact_id()::text as xid`
+          old = BigInt(own!.xid)
         } else if (parseSnapshot(window)!.xmin >= old) state = "asleep"
       }
       const wait = state === "asleep" ? RELAY_ASLEEP_MS : state === "awake" ? RELAY_LOOK_MS : pause
