@@ -18,8 +18,8 @@ beforeAll(async () => {
   sql = postgres(stack.databaseUrl, { max: 1, onnotice: () => undefined })
   await sql.unsafe(`
     create schema transcript;
-    create table transcript.note (id text primary key, project text not null, body text not null);
-    insert into transcript.note values ('n1', 'transcript', 'first');
+    create table transcript.note (id text primary key, project text not null, body text not null, lines int not null default 1);
+    insert into transcript.note values ('n1', 'transcript', 'first'), ('hidden', 'elsewhere', 'nobody''s business');
     select tide.track('transcript.note', entity => 'note', scope => 'project');
     select tide.backfill('transcript.note');
     select authz.grant_access(principal => 'user:linus', scope => 'transcript', level => 'EDIT');
