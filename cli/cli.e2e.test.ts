@@ -136,6 +136,9 @@ describe("doctor", () => {
     await sql`alter table app.task disable trigger tide_update`
     expect(await find("tracked task")).toMatchObject({ state: "problem", found: expect.stringContaining("tide_update"), todo: expect.stringContaining("enable trigger") })
     await sql`alter table app.task enable trigger tide_update`
+    await sql`alter table app.task add column estimate integer`
+    expect(await find("tracked task")).toMatchObject({ state: "warning", found: expect.stringContaining("its columns changed"), todo: expect.stringContaining("--scope project_id") })
+    await sql`alter table app.task drop column estimate`
     await stack.hold("relay")
     await sql`update app.task set title = title || '!'`
     expect(await find("relay")).toMatchObject({ state: "problem", found: expect.stringContaining("nothing is published") })

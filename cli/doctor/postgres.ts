@@ -51,28 +51,29 @@ const roles = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =
       : ok(`role ${name}`, "may log in")),
   )
 
-/** tide.track makes either one row trigger or three statement triggers, and one for TRUNCATE. */
+/** tide.track makes either one row trigger or three statement triggers, and one for TRUNCATE; tide.outdated knows what else may have changed. */
 const triggers = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =>
   Effect.map(
-    query(() => sql<Array<{ entity: string; table_name: string; there: boolean; names: ReadonlyArray<string>; disabled: ReadonlyArray<string> }>>`
-      select t.entity, t.table_name, c.oid is not null as there,
+    query(() => sql<Array<{ entity: string; table_name: string; there: boolean; names: ReadonlyArray<string>; disabled: ReadonlyArray<string>; again: string; what: string | null }>>`
+      select t.entity, t.table_name, c.oid is not null as there, o.what,
+             'npx tideline track ' || t.table_name || ' --entity ' || t.entity || coalesce(' --scope ' || t.scope_column, '') as again,
              coalesce(array_agg(g.tgname::text) filter (where g.tgname is not null and g.tgenabled <> 'D'), '{}') as names,
              coalesce(array_agg(g.tgname::text) filter (where g.tgenabled = 'D'), '{}') as disabled
         from tide.tracked t
+        left join tide.outdated() o on o.entity = t.entity
         left join pg_class c on c.oid = t.relation
         left join pg_trigger g on g.tgrelid = t.relation and g.tgname like 'tide\\_%'
-       group by t.entity, t.table_name, c.oid order by t.entity`),
+       group by t.entity, c.oid, o.what order by t.entity`),
     (rows) => rows.length === 0
       ? [warning("tracked tables", "No table is tracked.", "npx tideline track <schema.table> --entity <code>")]
-      : rows.map(({ entity, table_name, there, names, disabled }) => {
+      : rows.map(({ entity, table_name, there, names, disabled, again, what }) => {
           const check = `tracked ${entity}`
           if (!there) return problem(check, `Its table ${table_name} was dropped.`, `npx tideline untrack ${entity}`)
           if (disabled.length > 0) return problem(check, `Triggers on ${table_name} are disabled (${disabled.join(", ")}): its changes are lost.`, `alter table ${table_name} enable trigger all; then npx tideline backfill ${table_name}`)
           const needed = names.includes("tide_change") ? ["tide_change", "tide_truncate"] : ["tide_insert", "tide_update", "tide_delete", "tide_truncate"]
           const missing = needed.filter((name) => !names.includes(name))
-          return missing.length === 0
-            ? ok(check, `${table_name} has its triggers`)
-            : problem(check, `Triggers on ${table_name} are missing (${missing.join(", ")}): its changes are lost.`, `npx tideline track ${table_name} --entity ${entity} (with the scope it had), then backfill it.`)
+          if (missing.length > 0) return problem(check, `Triggers on ${table_name} are missing (${missing.join(", ")}): its changes are lost.`, `${again}; then npx tideline backfill ${table_name}`)
+          return what === null ? ok(check, `${table_name} has its triggers`) : warning(check, `${table_name} is not as it was when it was tracked: ${what}.`, again)
         }),
   )
 

@@ -48,7 +48,7 @@ create table app.comment (
 );
 create index comment_task on app.comment (task_id);
 
--- The history of a repository, played back commit by commit (`npx tideline demo-history`).
+-- The history of a repository, played back commit by commit (`npx tideline demo history`).
 create table app.file (
   path        text primary key,
   area        text not null,
