@@ -1,7 +1,7 @@
 /** The whole, as people meet it: two of them at one board, each in a Chromium context of their own. The oracle after every story. */
 import { AxeBuilder } from "@axe-core/playwright"
 import postgres from "postgres"
-import type { Browser } from "playwright"
+import type { Browser, Page } from "playwright"
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest"
 import { startStack } from "#test/support/stack.ts"
 import type { TestStack } from "#test/support/stack.ts"
@@ -151,12 +151,19 @@ it("is usable without sight of it: axe finds nothing on the door, the board and 
   await page.goto(stack.webUrl)
   await page.getByRole("button", { name: "Ada", exact: true }).waitFor()
   const found: Array<string> = []
-  for (const where of [page, ada.page]) {
+  const look = async (name: string, where: Page): Promise<void> => {
     for (const colorScheme of ["light", "dark"] as const) {
       await where.emulateMedia({ colorScheme })
       const { violations } = await new AxeBuilder({ page: where }).analyze()
-      found.push(...violations.map((violation) => `${colorScheme} ${violation.id}: ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`))
+      found.push(...violations.map((violation) => `${name}, ${colorScheme}: ${violation.id} at ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`))
     }
+  }
+  await look("the door", page)
+  await look("the board", ada.page)
+  for (const title of ["Oil the winch", "Offline check at the pier"]) {
+    await ada.card(title).getByRole("link").click()
+    await ada.page.getByRole("dialog", { name: `Task: ${title}` }).waitFor()
+    await look(title, ada.page)
   }
   await ada.page.emulateMedia({ colorScheme: null })
   await context.close()
