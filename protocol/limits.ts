@@ -42,8 +42,6 @@ export const MUTATIONS_PER_FRAME = 100
 /** Frames a second from one connection, sustained, and the burst above it. */
 export const FRAMES_PER_SECOND = 50
 export const FRAMES_BURST = 200
-/** Bytes of a presence state: a cursor and a field name, not a document. */
-export const PRESENCE_BYTES = 1_024
 /** Bytes of a JSON Web Token: a header line of common proxies. */
 export const TOKEN_MAX_BYTES = 8 * 1024
 /** Bytes of the view inside a cursor before a digest stands for it: the cursor rides on every frame. */

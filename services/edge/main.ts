@@ -5,19 +5,13 @@
 import { Effect, Redacted } from "effect"
 import type { Nats } from "#nats/connection.ts"
 import { connectNats } from "#nats/connection.ts"
-import { jetStreamLog } from "#nats/log-jetstream.ts"
 import { runService } from "#observe/run.ts"
-import { REPLAYS, RING_BYTES, RING_EVENTS, RING_TURN_MS, RING_WARM_EVENTS } from "#protocol/limits.ts"
 import { serveObserve } from "#observe/http.ts"
-import { Accesses } from "./access.ts"
 import { edgeConfig } from "./config.ts"
 import { runEdge } from "./edge.ts"
 import { httpApi } from "./http.ts"
 import { listen } from "./listen.ts"
-import { Replays } from "./replay.ts"
-import { natsRequests } from "./requests.ts"
-import { Turns } from "./turns.ts"
-import type { Services } from "./world.ts"
+import { edgeServices } from "./services.ts"
 
 runService(
   "edge",
@@ -29,20 +23,7 @@ runService(
     const nats: Nats = yield* connectNats(Redacted.value(config.natsUrl), "edge", (error) =>
       Effect.logWarning(`waiting for NATS: ${error.message}`).pipe(Effect.annotateLogs({ hint: error.hint })),
     )
-    const log = jetStreamLog(nats)
-    const requests = natsRequests(nats)
-    const services: Services = {
-      log,
-      requests,
-      accesses: new Accesses(requests),
-      replays: new Replays(log, REPLAYS),
-      turns: new Turns(RING_TURN_MS),
-      now: () => Date.now(),
-      random: Math.random,
-      ring: { events: RING_EVENTS, bytes: RING_BYTES },
-      warmEvents: RING_WARM_EVENTS,
-      defect: (cause) => void runFork(Effect.logError("a connection was ended by a mistake of ours", cause)),
-    }
+    const services = edgeServices(nats, (cause) => void runFork(Effect.logError("a connection was ended by a mistake of ours", cause)))
     const edge = yield* runEdge(services)
     ready = () => (nats.connected() ? edge.reasons() : ["there is no connection to NATS", ...edge.reasons()])
     const { host, port, origins, demo } = config

@@ -10,20 +10,17 @@ import { connectOnce } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
 import { applyStreams, mirrorReached } from "#nats/streams.ts"
 import { encodeHeader, formatTransaction, HEADER } from "#protocol/event.ts"
-import { DRAIN_MS, REPLAYS, RING_BYTES, RING_EVENTS, RING_TURN_MS, RING_WARM_EVENTS } from "#protocol/limits.ts"
+import { DRAIN_MS } from "#protocol/limits.ts"
 import { changeSubject } from "#protocol/subject.ts"
 import { answer } from "../../services/authz/answer.ts"
 import { makeLiveFold } from "../../services/authz/live-fold.ts"
 import { makeTokens } from "../../services/authz/token.ts"
-import { Accesses } from "../../services/edge/access.ts"
 import type { Edge } from "../../services/edge/edge.ts"
 import { runEdge } from "../../services/edge/edge.ts"
 import { httpApi } from "../../services/edge/http.ts"
 import { listen } from "../../services/edge/listen.ts"
 import { parseOrigins } from "../../services/edge/origins.ts"
-import { Replays } from "../../services/edge/replay.ts"
-import { natsRequests } from "../../services/edge/requests.ts"
-import { Turns } from "../../services/edge/turns.ts"
+import { edgeServices } from "../../services/edge/services.ts"
 import type { Services } from "../../services/edge/world.ts"
 import type { TestNats } from "./servers.ts"
 import { startNats } from "./servers.ts"
@@ -138,21 +135,10 @@ export const startEdgeStack = async (entities: Readonly<Record<string, string | 
       const { value, stop } = await inScope(
         Effect.gen(function* () {
           const connection = yield* connectOnce(nats.url("edge"), "edge")
-          const log = jetStreamLog(connection)
-          const requests = natsRequests(connection)
           const services: Services = {
-            log,
-            requests,
-            accesses: new Accesses(requests),
-            replays: new Replays(log, REPLAYS),
-            turns: new Turns(RING_TURN_MS),
-            now: Date.now,
-            random: Math.random,
-            ring: { events: RING_EVENTS, bytes: RING_BYTES },
-            warmEvents: RING_WARM_EVENTS,
-            defect: (cause) => {
+            ...edgeServices(connection, (cause) => {
               throw cause
-            },
+            }),
             ...over,
           }
           const edge = yield* runEdge(services)
