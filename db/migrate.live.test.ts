@@ -66,6 +66,28 @@ describe("migrate", () => {
     await sql.end()
   })
 
+  it("applies functions anew when they have changed, and gives tracked tables the new triggers", async () => {
+    const url = await database()
+    await Effect.runPromise(migrate(url))
+    const sql = postgres(url, { max: 1, onnotice: () => undefined })
+    await sql.unsafe(`
+      create table public.item (id int primary key);
+      create table public.dropped (id int primary key);
+      select tide.track('public.item', entity => 'item'), tide.track('public.dropped', entity => 'dropped');
+      drop table public.dropped;
+      -- As an older version might have left it.
+      create or replace function tide.capture_item() returns trigger language plpgsql as 'begin return null; end';
+      create or replace function tide.wake_key() returns bigint language sql as 'select 0::bigint';
+      update tide.migration set checksum = 'older' where name = 'functions'`)
+    expect(await Effect.runPromise(migrate(url))).toEqual({ applied: ["functions"] })
+    expect(await sql`select tide.wake_key() <> 0 as new`).toEqual([{ new: true }])
+    await sql`insert into item values (1)`
+    expect(await sql`select op, entity_id from tide.outbox where entity = 'item'`).toEqual([{ op: "INSERT", entity_id: "1" }])
+    expect(await sql`select entity, what from tide.outdated()`).toEqual([{ entity: "dropped", what: "the table was dropped" }])
+    expect(await Effect.runPromise(migrate(url))).toEqual({ applied: [] })
+    await sql.end()
+  })
+
   it("refuses an encoding that cannot hold any text", async () => {
     const url = await database("encoding 'SQL_ASCII' template template0")
     expect(await Effect.runPromise(Effect.flip(migrate(url)))).toMatchObject({ message: expect.stringContaining("SQL_ASCII"), hint: expect.stringContaining("UTF8") })
@@ -76,7 +98,7 @@ describe("migrate", () => {
     const sql = postgres(url, { max: 1, onnotice: () => undefined })
     await sql`create schema tide`
     await sql`create table tide.tracked (mine int)`
-    expect(await Effect.runPromise(Effect.flip(migrate(url)))).toMatchObject({ message: expect.stringMatching(/^migration 0004_track.sql.*: relation "tracked" already exists/) })
+    expect(await Effect.runPromise(Effect.flip(migrate(url)))).toMatchObject({ message: expect.stringMatching(/^0003_tracked.sql.*: relation "tracked" already exists/) })
     expect(await sql`select to_regclass('tide.outbox') as outbox, to_regclass('tide.migration') as ledger`).toEqual([{ outbox: null, ledger: null }])
     await sql.end()
   })

@@ -155,7 +155,7 @@ export const BACKFILL_PAGE = 1_000
 
 // --- Postgres ---------------------------------------------------------------------------------------------------------
 
-/** Characters of a mutation's id: a UUID and some more (db/migrations/0007_mutate.sql says the same). */
+/** Characters of a mutation's id: a UUID and some more (db/functions/06_mutate.sql says the same). */
 export const MUTATION_ID_CHARS = 200
 /** Seconds to wait for a connection: a database that fails over takes longer, and the caller tries again. */
 export const POSTGRES_CONNECT_S = 10

@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { readdir } from "node:fs/promises"
 import type { Sql } from "postgres"
+import { FUNCTIONS, functionsChecksum } from "#db/migrate.ts"
 import { query } from "../connect.ts"
 import type { CommandFailed } from "../failure.ts"
 import { spell } from "../time.ts"
@@ -25,19 +26,21 @@ export const postgresFindings = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>
     return [version, ...(yield* Effect.all([roles(sql), ...[migrations, triggers, partitions, defaultPartition].map((check) => check(sql))])).flat(), open]
   })
 
-/** Names only: db/migrate.ts compares contents whenever it runs. */
+/** Of tables the names: db/migrate.ts compares contents whenever it runs. */
 const migrations = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =>
   Effect.gen(function* () {
     const files = yield* Effect.promise(() => readdir(new URL("../../db/migrations/", import.meta.url)))
     const known = files.filter((name) => name.endsWith(".sql"))
-    const rows = yield* query(() => sql<Array<{ name: string }>>`select name from tide.migration where name not like 'demo/%'`)
-    const applied = rows.map((row) => row.name)
+    const rows = yield* query(() => sql<Array<{ name: string; checksum: string }>>`select name, checksum from tide.migration where name not like 'demo/%'`)
+    const functions = rows.find((row) => row.name === FUNCTIONS)
+    const applied = rows.map((row) => row.name).filter((name) => name !== FUNCTIONS)
     const missing = known.filter((name) => !applied.includes(name))
     const newer = applied.filter((name) => !known.includes(name))
+    const todo = "node db/migrate.ts, with DATABASE_URL of a superuser or the database's owner."
     if (newer.length > 0) return [problem("migrations", `The database has migrations that this version does not know: ${newer.join(", ")}.`, "A newer Tideline migrated it: run that version or a later one.")]
-    return [missing.length === 0
-      ? ok("migrations", `all ${applied.length} applied`)
-      : problem("migrations", `Not applied: ${missing.join(", ")}.`, "node db/migrate.ts, with DATABASE_URL of a superuser or the database's owner.")]
+    if (missing.length > 0) return [problem("migrations", `Not applied: ${missing.join(", ")}.`, todo)]
+    if (functions?.checksum !== (yield* functionsChecksum)) return [problem("migrations", "The database's functions are those of another version.", todo)]
+    return [ok("migrations", `all ${applied.length} applied, functions of this version`)]
   })
 
 const roles = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =>

@@ -1,13 +1,8 @@
--- The outbox: every change of a tracked row, written in the transaction that made it. Trigger functions (0003) write it,
+-- The outbox: every change of a tracked row, written in the transaction that made it. Generated triggers (db/functions/02_capture.sql) write it,
 -- services/outbox-relay reads it. It is append-only: rows are never updated, and go with their whole partition.
 
 create schema if not exists tide;
 comment on schema tide is 'Tideline: the outbox of row changes and what reads and writes it';
-
--- Advisory locks. The relay holds wake_key while it is awake: writers notify only when they find it free (architecture, section 1).
-create function tide.wake_key() returns bigint language sql immutable parallel safe as 'select 7419001::bigint';
--- The relay that holds lease_key is the one that works.
-create function tide.lease_key() returns bigint language sql immutable parallel safe as 'select 7419002::bigint';
 
 -- A row as JSON. A message holds 8 MiB (protocol/limits.ts, MESSAGE_BYTES), and a row that fits none would stop the relay: the
 -- transaction that writes it fails instead. A domain, because a check on the table would cost every insert more.
@@ -44,63 +39,6 @@ comment on column tide.outbox.scope is 'The sharing boundary the row is in; null
 comment on column tide.outbox.before is 'The row before an UPDATE or DELETE, where the table is tracked with before_image';
 comment on column tide.outbox.user_id is 'From current_setting(''tide.user_id''), as the other columns of who and how';
 
--- Makes the partitions of today and the next days (UTC); returns how many were missing. Attaching takes a short exclusive
--- lock on the default partition alone, so writers do not wait; lock_timeout keeps readers from queueing behind it.
-create function tide.make_partitions(days_ahead integer default 3) returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '3s' as $$
-declare
-  day date;
-  name text;
-  bounds text;
-  made integer := 0;
-begin
-  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('make_partitions'));
-  for i in 0 .. days_ahead loop
-    day := (now() at time zone 'UTC')::date + i;
-    name := 'outbox_' || to_char(day, 'YYYYMMDD');
-    continue when to_regclass('tide.' || name) is not null;
-    bounds := format('at >= %L and at < %L', day || ' 00:00+00', day + 1 || ' 00:00+00');
-    -- A day that began in the default partition stays there: it cannot be split without rewriting it.
-    execute format('select not exists (select from only tide.outbox_default where %s)', bounds) into strict bounds;
-    continue when not bounds::boolean;
-    execute format('create table tide.%I (like tide.outbox including defaults including indexes)', name);
-    execute format('alter table tide.outbox attach partition tide.%I for values from (%L) to (%L)', name, day || ' 00:00+00', day + 1 || ' 00:00+00');
-    made := made + 1;
-  end loop;
-  return made;
-end $$;
-comment on function tide.make_partitions(integer) is 'Makes the outbox partitions of today and the next days; returns how many were missing';
-
--- Drops the partitions that ended longer ago than older_than and of which the snapshot `published` sees every row: what a
--- reader with that snapshot has not published is never dropped. Returns their names.
-create function tide.drop_partitions(older_than interval, published pg_snapshot) returns setof text
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '3s' as $$
-declare
-  name text;
-  ended timestamptz;
-  waiting boolean;
-begin
-  perform pg_advisory_xact_lock(hashtext('tide'), hashtext('make_partitions'));
-  for name in
-    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
-    where i.inhparent = 'tide.outbox'::regclass and c.relname ~ '^outbox_\d{8}$' order by 1
-  loop
-    ended := (to_date(right(name, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC';
-    exit when ended > now() - older_than;
-    execute format(
-      'select exists (select from tide.%I where xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(xid, $1))', name
-    ) into waiting using published;
-    exit when waiting;
-    execute format('drop table tide.%I', name);
-    return next name;
-  end loop;
-  -- What the safety net caught, if anything, goes row by row.
-  delete from only tide.outbox_default where at < now() - older_than and pg_visible_in_snapshot(xid, published);
-end $$;
-comment on function tide.drop_partitions(interval, pg_snapshot) is 'Drops outbox partitions that are old and wholly published; returns their names';
-
-select tide.make_partitions();
-
 -- What the relay remembers outside the stream, written seldom: enough to notice that the stream, or Postgres, is not the one it knew.
 create table tide.relay_state (
   only_row          boolean primary key default true check (only_row),
@@ -111,18 +49,3 @@ create table tide.relay_state (
   updated_at        timestamptz not null default now()
 );
 comment on table tide.relay_state is 'One row: the epoch, and the highest stream sequence the relay was acknowledged';
-
-create function tide.system_identifier() returns text
-language sql stable security definer set search_path = pg_catalog, pg_temp as 'select system_identifier::text from pg_control_system()';
-comment on function tide.system_identifier() is 'Tells this Postgres cluster from every other';
-
-create function tide.save_relay_state(epoch text, stream_created text, acked_seq bigint) returns void
-language sql security definer set search_path = pg_catalog, pg_temp
-begin atomic
-  insert into tide.relay_state as s (epoch, stream_created, system_identifier, acked_seq)
-  values (save_relay_state.epoch, save_relay_state.stream_created, tide.system_identifier(), save_relay_state.acked_seq)
-  on conflict (only_row) do update
-    set epoch = excluded.epoch, stream_created = excluded.stream_created, system_identifier = excluded.system_identifier,
-        acked_seq = excluded.acked_seq, updated_at = now();
-end;
-comment on function tide.save_relay_state(text, text, bigint) is 'Remembers the relay''s epoch and highest acknowledged sequence';

@@ -18,10 +18,5 @@ begin
   end loop;
 end $$;
 
-revoke all on all functions in schema tide from public;
-
 grant usage on schema tide to tide_relay, tide_command;
 grant select on tide.outbox, tide.relay_state to tide_relay;
-grant execute on function
-  tide.wake_key(), tide.lease_key(), tide.make_partitions(integer), tide.drop_partitions(interval, pg_snapshot),
-  tide.system_identifier(), tide.save_relay_state(text, text, bigint) to tide_relay;

@@ -1,6 +1,6 @@
 /**
- * Hop 2, the loop: rows of `tide.outbox` (db/migrations) become messages of CHANGES (nats/streams.ts). Every committed row exactly once,
- * transactions whole, in commit order for each entity.
+ * Hop 2, the loop: rows of `tide.outbox` (from db/functions/02_capture.sql) become messages of CHANGES (nats/streams.ts). Every committed row
+ * exactly once, transactions whole, in commit order for each entity.
  *
  * Who knows what. The outbox has the rows; the stream has how far they are in it (the cursor on its last message); this process has
  * nothing that it could not read again. So whatever fails, the answer is the same: stop, read where the stream ends, go on from there.

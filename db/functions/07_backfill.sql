@@ -8,7 +8,7 @@
 -- Page by page in transactions of their own, as `npx tideline backfill` does it, writers wait for a page at most.
 
 -- Writes the READ rows of the next page after `after_key` (null: from the start). `last_key` is what to go on after; null: done.
-create function tide.backfill_page(relation regclass, after_key text[] default null, page_size integer default 1000, out rows integer, out last_key text[])
+create or replace function tide.backfill_page(relation regclass, after_key text[] default null, page_size integer default 1000, out rows integer, out last_key text[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1
@@ -58,7 +58,7 @@ begin
 end $fn$;
 comment on function tide.backfill_page(regclass, text[], integer) is 'Makes one page of existing rows READ events; last_key is what to go on after, null at the end';
 
-create function tide.backfill(relation regclass) returns bigint
+create or replace function tide.backfill(relation regclass) returns bigint
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   total bigint := 0;
@@ -74,5 +74,3 @@ begin
   return total;
 end $$;
 comment on function tide.backfill(regclass) is 'Makes every row of a tracked table a READ event, in one transaction; returns how many';
-
-revoke all on all functions in schema tide from public;

@@ -1,26 +1,14 @@
 -- tide.track: from now on every change of a table's rows is an event; tide.untrack ends it. What is tracked is in the log itself (_entity):
 -- an edge learns of its entities from there.
 
-create table tide.tracked (
-  entity        text primary key,
-  table_name    text        not null,
-  relation      regclass    not null unique,
-  key_columns   text[]      not null,
-  scope_column  text,
-  before_image  boolean     not null,
-  json_schema   jsonb       not null,
-  tracked_at    timestamptz not null default now()
-);
-comment on table tide.tracked is 'The registry of tracked tables; itself in the log, as _entity';
-
-create function tide.refuse(message text, hint text) returns void
+create or replace function tide.refuse(message text, hint text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   raise exception '%', message using errcode = 'invalid_parameter_value', hint = hint;
 end $$;
 
 -- What the capture function of a table depends on, as it is now.
-create function tide.capture_shape(relation regclass, out table_name text, out by_row boolean, out twice boolean, out deferrable_key boolean)
+create or replace function tide.capture_shape(relation regclass, out table_name text, out by_row boolean, out twice boolean, out deferrable_key boolean)
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
   select format('%I.%I', n.nspname, c.relname),
@@ -33,7 +21,7 @@ begin atomic
 end;
 
 -- Generates the capture function and its triggers. The caller has checked the table.
-create function tide.attach(relation regclass, entity text, scope text, before_image boolean) returns void
+create or replace function tide.attach(relation regclass, entity text, scope text, before_image boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $fn$
 declare
   keys constant text[] := tide.key_columns(relation);
@@ -68,14 +56,14 @@ begin
 end $fn$;
 
 -- Removes the capture function of an entity and with it every trigger that calls it.
-create function tide.detach(entity text) returns void
+create or replace function tide.detach(entity text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('drop function if exists tide.%I() cascade', tide.capture_name(entity));
 end $$;
 
 -- A DELETE of every row at its present address: the log forgets them.
-create function tide.forget_rows(tracked tide.tracked) returns void
+create or replace function tide.forget_rows(tracked tide.tracked) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 as $$
 begin
@@ -91,7 +79,7 @@ begin
   perform pg_notify('tide_wake', '');
 end $$;
 
-create function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
+create or replace function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $fn$
 declare
   target record;
@@ -161,7 +149,7 @@ end $fn$;
 comment on function tide.track(regclass, text, text, boolean) is
   'From now on changes of the table become events of the entity. Once more: takes over a changed scope, key or set of columns';
 
-create function tide.untrack_entity(entity text) returns void
+create or replace function tide.untrack_entity(entity text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $$
 declare
   held tide.tracked;
@@ -180,7 +168,7 @@ begin
 end $$;
 comment on function tide.untrack_entity(text) is 'As tide.untrack, by entity code: also for a table that was dropped';
 
-create function tide.untrack(relation regclass) returns void
+create or replace function tide.untrack(relation regclass) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   code constant text := (select t.entity from tide.tracked t where t.relation = untrack.relation);
@@ -194,7 +182,7 @@ comment on function tide.untrack(regclass) is 'The table''s rows leave the log (
 
 -- Tracked tables that changed since in a way that matters to their events (a key, a foreign key, a name, columns; attached as a
 -- partition; triggers gone or disabled). Tracking them once more is the remedy.
-create function tide.outdated(out entity text, out table_name text, out what text) returns setof record
+create or replace function tide.outdated(out entity text, out table_name text, out what text) returns setof record
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   held tide.tracked;

@@ -1,5 +1,5 @@
 -- A change of a tracked row becomes outbox rows, written by triggers in the same transaction. Here is what the triggers' functions are
--- made of; tide.track (0004) makes them.
+-- made of; tide.track (03_track.sql) makes them.
 --
 -- Each tracked table has a function of its own, tide.capture_<entity>, generated for its key, its scope and its column
 -- types: nothing is looked up when a row changes. Two shapes:
@@ -23,14 +23,14 @@
 -- Refusals ----------------------------------------------------------------------------------------------------------------
 
 -- Bytes of `value` as a subject token (protocol/subject.ts, encodeToken).
-create function tide.token_bytes(value text) returns integer
+create or replace function tide.token_bytes(value text) returns integer
 language sql immutable strict parallel safe set search_path = pg_catalog, pg_temp
 return case when value = '' then 1 else
   3 * octet_length(value) - 2 * octet_length(regexp_replace(value, '[^A-Za-z0-9:@,+/~=_-]', '', 'g')) + case when value like '\_%' then 2 else 0 end
 end;
 
 -- `value` where it fits a subject token (protocol/limits.ts, TOKEN_BYTES), else an error. Callers ask only for what is longer than a third of that.
-create function tide.fit_token(value text, what text) returns text
+create or replace function tide.fit_token(value text, what text) returns text
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
   if tide.token_bytes(value) > 1024 then
@@ -43,7 +43,7 @@ end $$;
 -- What the generated functions are made of --------------------------------------------------------------------------------
 
 -- The primary key's columns in key order; empty where there is none.
-create function tide.key_columns(relation oid) returns text[]
+create or replace function tide.key_columns(relation oid) returns text[]
 language sql stable set search_path = pg_catalog, pg_temp
 return coalesce((
   select array_agg(a.attname::text order by k.place)
@@ -52,18 +52,18 @@ return coalesce((
   join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
   where i.indrelid = key_columns.relation and i.indisprimary and i.indisvalid), '{}');
 
-create function tide.column_type(relation oid, column_name text) returns regtype
+create or replace function tide.column_type(relation oid, column_name text) returns regtype
 language sql stable set search_path = pg_catalog, pg_temp
 return (select atttypid::regtype from pg_attribute
   where attrelid = column_type.relation and attname = column_type.column_name and attnum > 0 and not attisdropped);
 
 -- Types whose text is short, needs no escape, and is equal exactly where the values are.
-create function tide.is_plain_key_type(type regtype) returns boolean
+create or replace function tide.is_plain_key_type(type regtype) returns boolean
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return type in ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'uuid'::regtype);
 
 -- The entity id of the row `alias`: the key column's text; of several, the texts joined by ',' with '\' and ',' escaped by '\'.
-create function tide.id_expression(relation oid, keys text[], alias text) returns text
+create or replace function tide.id_expression(relation oid, keys text[], alias text) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return case
   when cardinality(keys) = 1 then format('%s.%I::text', alias, keys[1])
@@ -74,7 +74,7 @@ return case
 end;
 
 -- The same, refused where it would not fit a subject.
-create function tide.fitting_id_expression(relation oid, keys text[], alias text) returns text
+create or replace function tide.fitting_id_expression(relation oid, keys text[], alias text) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return (
   select case
@@ -84,11 +84,11 @@ return (
   from (select tide.id_expression(relation, keys, alias) as id) e);
 
 -- The scope of the row `alias`, and the same refused where it would not fit.
-create function tide.scope_expression(scope text, alias text) returns text
+create or replace function tide.scope_expression(scope text, alias text) returns text
 language sql immutable set search_path = pg_catalog, pg_temp
 return case when scope is null then 'null::text' else format('%s.%I::text', alias, scope) end;
 
-create function tide.fitting_scope_expression(relation oid, scope text, alias text) returns text
+create or replace function tide.fitting_scope_expression(relation oid, scope text, alias text) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return case
   when scope is null or tide.is_plain_key_type(tide.column_type(relation, scope)) then tide.scope_expression(scope, alias)
@@ -96,7 +96,7 @@ return case
 end;
 
 -- Whether `alias_a` and `alias_b` are the same row, in a form the primary key's index serves. `source` may be coalesce(…).
-create function tide.key_match(relation oid, keys text[], alias_a text, sources text[]) returns text
+create or replace function tide.key_match(relation oid, keys text[], alias_a text, sources text[]) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return (
   select string_agg(
@@ -115,7 +115,7 @@ return (
   join pg_namespace n on n.oid = o.oprnamespace);
 
 -- SET clauses under which a row's JSON is the same whoever writes it: a session's time zone, say, must not show in events.
-create function tide.pins(relation oid) returns text
+create or replace function tide.pins(relation oid) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return (
   with types as (
@@ -136,7 +136,7 @@ return (
     case when other then $f$set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'$f$ end)
   from kinds);
 
-create function tide.capture_name(entity text) returns text
+create or replace function tide.capture_name(entity text) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return 'capture_' || case when length(entity) <= 55 then entity else md5(entity) end;
 
@@ -145,7 +145,7 @@ return 'capture_' || case when length(entity) <= 55 then entity else md5(entity)
 -- The common case, one row that stays where it is, is one INSERT that asks nothing twice; its WHERE says when it is not that case, and
 -- only then more is looked at. Each PL/pgSQL expression and each expression of a statement costs its share of a microsecond in every
 -- transaction. Of many rows, who and how is read once (tide_x).
-create function tide.capture_source(
+create or replace function tide.capture_source(
   relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $fn$

@@ -5,16 +5,7 @@
 -- have it where it ended up. A row that the user may not view is answered exactly as one that is not there. Messages name columns
 -- and rules, never values of rows.
 
-create table tide.mutation (
-  user_id text not null,
-  id      text not null,
-  at      timestamptz not null default now(),
-  primary key (user_id, id)
-);
-create index mutation_at on tide.mutation (at);
-comment on table tide.mutation is 'Mutations that were applied: a repeat is answered, not applied again';
-
-create function tide.prune_mutations(older_than interval default '30 days') returns integer
+create or replace function tide.prune_mutations(older_than interval default '30 days') returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   pruned integer;
@@ -26,7 +17,7 @@ end $$;
 comment on function tide.prune_mutations(interval) is 'Forgets old mutation ids; returns how many';
 
 -- The texts of the key columns that an entity id is made of, or null where it is not one (protocol: ',' between, '\' escapes).
-create function tide.split_id(entity_id text, parts integer) returns text[]
+create or replace function tide.split_id(entity_id text, parts integer) returns text[]
 language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
   if parts = 1 then return array[entity_id]; end if;
@@ -37,7 +28,7 @@ begin
 end $$;
 
 -- A query for the key whose texts are $1 (text[]), typed.
-create function tide.key_query(relation oid, keys text[]) returns text
+create or replace function tide.key_query(relation oid, keys text[]) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return (
   select 'select ' || string_agg(format('$1[%s]::%I.%I as %I', k.place, n.nspname, t.typname, k.name), ', ' order by k.place)
@@ -46,14 +37,14 @@ return (
   join pg_namespace n on n.oid = t.typnamespace);
 
 -- `tide_r("title" text, …)`: the columns that a JSON object names, typed as in the table.
-create function tide.record_columns(relation oid, object jsonb) returns text
+create or replace function tide.record_columns(relation oid, object jsonb) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return (
   select string_agg(format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod)), ', ' order by a.attnum)
   from pg_attribute a where a.attrelid = record_columns.relation and a.attnum > 0 and not a.attisdropped and object ? a.attname);
 
 -- The values of `object` as the table would hold them, as JSON: '2026-11-21' and 2026-11-21T00:00 compare equal then.
-create function tide.as_stored(relation oid, object jsonb) returns jsonb
+create or replace function tide.as_stored(relation oid, object jsonb) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   stored jsonb := '{}';
@@ -66,7 +57,7 @@ begin
 end $$;
 
 -- The row of a key, locked; null where there is none.
-create function tide.locked_row(held tide.tracked, key text[], out image jsonb, out scope text, out id text)
+create or replace function tide.locked_row(held tide.tracked, key text[], out image jsonb, out scope text, out id text)
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s for update of tide_t',
@@ -78,7 +69,7 @@ exception
 end $$;
 
 -- What a refusal by the database means to the person who wrote the values.
-create function tide.explain_refusal(state text, message text, constraint_name text, column_name text, table_schema text, table_name text, relation oid, op text) returns text
+create or replace function tide.explain_refusal(state text, message text, constraint_name text, column_name text, table_schema text, table_name text, relation oid, op text) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   columns text;
@@ -107,7 +98,7 @@ begin
   end case;
 end $$;
 
-create function tide.mutate(mutation jsonb, user_id text) returns jsonb
+create or replace function tide.mutate(mutation jsonb, user_id text) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 -- The settings under which capture functions write images: what `current` and a comparison with `base` must agree with.
@@ -271,6 +262,3 @@ begin
   return jsonb_build_object('id', m_id, 'status', 'applied');
 end $fn$;
 comment on function tide.mutate(jsonb, text) is 'Applies one user''s mutation to one row of a tracked table; see protocol/mutation.ts';
-
-revoke all on all functions in schema tide from public;
-grant execute on function tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;

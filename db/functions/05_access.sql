@@ -1,42 +1,6 @@
--- Who may do what. A grant is a pattern over addresses (scope, entity, id; null is any) with a level; a role is a set of users and
--- other roles. Both tables are in the log (_grant, _member), in order with the rows they govern: services/authz answers from
--- there. authz.allows is the same rule for the write path (0007) and for whoever asks in SQL.
+-- The rule of who may do what, in SQL, and the functions that change it. The tables are in db/migrations/0004_access.sql.
 
-create schema authz;
-comment on schema authz is 'Tideline: who may do what';
-
--- Each level includes those before it (protocol/grant.ts, LEVELS).
-create type authz.level as enum ('VIEW', 'EDIT', 'SHARE', 'DELETE', 'CREATE', 'OWNER');
-
-create table authz.grants (
-  -- Made of what is granted on, so granting once more changes the row and its events share an address.
-  id         text not null generated always as (
-               md5(quote_literal(principal) || quote_nullable(scope) || ',' || quote_nullable(entity) || ',' || quote_nullable(entity_id))
-             ) stored primary key,
-  principal  text not null constraint principal_is_user_role_or_everyone check (principal = 'everyone' or principal ~ '^(user|role):.'),
-  scope      text,
-  entity     text constraint entity_is_a_code check (entity ~ '^[a-z_][a-z0-9_]*$'),
-  entity_id  text,
-  level      authz.level not null,
-  expires_at timestamptz,
-  granted_by text default nullif(current_setting('tide.user_id', true), ''),
-  granted_at timestamptz not null default now()
-);
-comment on table authz.grants is 'principal: user:<id>, role:<name> or everyone. scope, entity, entity_id: null is any';
-create index grants_principal on authz.grants (principal);
-create index grants_expiry on authz.grants (expires_at) where expires_at is not null;
-
-create table authz.members (
-  role     text not null constraint role_is_a_bare_name check (role <> '' and role !~ '^(user|role):'),
-  member   text not null constraint member_is_user_or_role check (member ~ '^(user|role):.'),
-  added_by text default nullif(current_setting('tide.user_id', true), ''),
-  added_at timestamptz not null default now(),
-  primary key (role, member)
-);
-comment on table authz.members is 'member: user:<id>, or role:<name> for a role inside a role';
-create index members_member on authz.members (member);
-
-create function authz.refuse_cycle() returns trigger
+create or replace function authz.refuse_cycle() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   if new.member not like 'role:%' then return new; end if;
@@ -54,12 +18,12 @@ begin
   end if;
   return new;
 end $$;
-create trigger refuse_cycle before insert or update on authz.members for each row execute function authz.refuse_cycle();
+create or replace trigger refuse_cycle before insert or update on authz.members for each row execute function authz.refuse_cycle();
 
 -- The rule ----------------------------------------------------------------------------------------------------------------
 
 -- Everyone a user counts as: themselves, everyone, and each role they are in, directly or through other roles.
-create function authz.principals(user_id text) returns text[]
+create or replace function authz.principals(user_id text) returns text[]
 language sql stable parallel safe set search_path = pg_catalog, pg_temp
 begin atomic
   with recursive held(principal) as (
@@ -69,7 +33,7 @@ begin atomic
   select array_agg(principal) || 'everyone'::text from held;
 end;
 
-create function authz.to_level(name text) returns authz.level
+create or replace function authz.to_level(name text) returns authz.level
 language plpgsql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
   if name is null or not name = any (enum_range(null::authz.level)::text[]) then
@@ -80,7 +44,7 @@ begin
 end $$;
 
 -- May the user do what `level` stands for to the entity? The log's own entities (_grant, …) must be granted by name.
-create function authz.allows(user_id text, level text, scope text, entity text, entity_id text) returns boolean
+create or replace function authz.allows(user_id text, level text, scope text, entity text, entity_id text) returns boolean
 language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -98,14 +62,14 @@ begin
 end $$;
 comment on function authz.allows(text, text, text, text, text) is 'May the user do this to the entity? scope is null for an entity without one';
 
-create function authz.visible(user_id text, scope text, entity text, entity_id text) returns boolean
+create or replace function authz.visible(user_id text, scope text, entity text, entity_id text) returns boolean
 language sql stable parallel safe set search_path = pg_catalog, pg_temp
 return authz.allows(visible.user_id, 'VIEW', visible.scope, visible.entity, visible.entity_id);
 comment on function authz.visible(text, text, text, text) is 'For queries over a table: … where authz.visible(''ada'', project_id, ''task'', id::text)';
 
 -- Changing it -------------------------------------------------------------------------------------------------------------
 
-create function authz.require_principal(principal text) returns void
+create or replace function authz.require_principal(principal text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if principal is null or principal !~ '^(user|role):.' and principal <> 'everyone' then
@@ -115,7 +79,7 @@ begin
 end $$;
 
 -- Grants, or changes level and expiry of, one pattern. Returns the grant's id.
-create function authz.grant_access(
+create or replace function authz.grant_access(
   principal text, scope text default null, entity text default null, entity_id text default null,
   level text default null, expires_at timestamptz default null
 ) returns text
@@ -142,7 +106,7 @@ end $$;
 comment on function authz.grant_access(text, text, text, text, text, timestamptz) is 'Grants a level on a pattern; null scope, entity or entity_id is any';
 
 -- Takes back the grant on exactly this pattern. Returns whether there was one.
-create function authz.revoke_access(principal text, scope text default null, entity text default null, entity_id text default null) returns boolean
+create or replace function authz.revoke_access(principal text, scope text default null, entity text default null, entity_id text default null) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform authz.require_principal(principal);
@@ -154,11 +118,11 @@ end $$;
 comment on function authz.revoke_access(text, text, text, text) is 'Takes back the grant on exactly this pattern; returns whether there was one';
 
 -- A member as it is stored: a bare name is a user's id.
-create function authz.to_member(name text) returns text
+create or replace function authz.to_member(name text) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
 return case when name ~ '^(user|role):.' then name else 'user:' || name end;
 
-create function authz.require_role(role text) returns void
+create or replace function authz.require_role(role text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if role is null or role = '' or role ~ '^(user|role):' then
@@ -167,7 +131,7 @@ begin
   end if;
 end $$;
 
-create function authz.add_member(role text, member text) returns void
+create or replace function authz.add_member(role text, member text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform authz.require_role(role);
@@ -179,7 +143,7 @@ begin
 end $$;
 comment on function authz.add_member(text, text) is 'Puts a user (ada, user:ada) or a role (role:authors) into a role';
 
-create function authz.remove_member(role text, member text) returns boolean
+create or replace function authz.remove_member(role text, member text) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   perform authz.require_role(role);
@@ -189,7 +153,7 @@ end $$;
 comment on function authz.remove_member(text, text) is 'Takes a user or a role out of a role; returns whether it was in';
 
 -- Deletes what has expired, so that an expiry is a position in the log as well. Called by services/command now and then.
-create function authz.expire() returns integer
+create or replace function authz.expire() returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   expired integer;
@@ -199,11 +163,3 @@ begin
   return expired;
 end $$;
 comment on function authz.expire() is 'Deletes grants that have expired; returns how many';
-
-select tide.attach('authz.grants', '_grant', null, true);
-select tide.attach('authz.members', '_member', null, true);
-
-revoke all on all functions in schema tide from public;
-revoke all on all functions in schema authz from public;
-grant usage on schema authz to tide_command;
-grant execute on function authz.expire() to tide_command;

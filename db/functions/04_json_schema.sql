@@ -1,6 +1,6 @@
 -- The JSON Schema (draft 2020-12) of a tracked table's rows as they stand in events: for clients, for `GET /v1/schema`.
 
-create function tide.type_schema(type oid, modifier integer) returns jsonb
+create or replace function tide.type_schema(type oid, modifier integer) returns jsonb
 language plpgsql stable set search_path = pg_catalog, pg_temp as $$
 declare
   t pg_type;
@@ -37,7 +37,7 @@ end $$;
 
 -- x-key: the columns that make the entity id; x-scope: the one that is the scope, or null. readOnly: the database computes it;
 -- x-default: it fills it in where a new row does not say.
-create function tide.json_schema(relation regclass, entity text, keys text[], scope text) returns jsonb
+create or replace function tide.json_schema(relation regclass, entity text, keys text[], scope text) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
   with columns as (
@@ -67,9 +67,3 @@ begin atomic
     'x-scope', json_schema.scope)
   from properties;
 end;
-
--- The registry travels in the log like any table.
-select tide.attach('tide.tracked', '_entity', null, true);
-
-revoke all on all functions in schema tide from public;
-grant select on tide.tracked to tide_relay;

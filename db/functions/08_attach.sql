@@ -1,0 +1,36 @@
+-- Last: what the functions before this file are put to. Tables that were tracked before get the capture functions of this version.
+
+select tide.make_partitions();
+
+-- The registry, grants and memberships travel in the log like any table.
+select tide.attach('tide.tracked', '_entity', null, true);
+select tide.attach('authz.grants', '_grant', null, true);
+select tide.attach('authz.members', '_member', null, true);
+
+-- What cannot be attached keeps what it has, and tide.outdated() names it: its key or scope is gone, or it belongs to somebody else.
+do $$
+declare
+  held tide.tracked;
+begin
+  for held in
+    select * from tide.tracked t
+    where exists (select from pg_class where oid = t.relation) and tide.key_columns(t.relation) = t.key_columns
+      and (t.scope_column is null or tide.column_type(t.relation, t.scope_column) is not null)
+  loop
+    begin
+      perform tide.attach(held.relation, held.entity, held.scope_column, held.before_image);
+    exception
+      when insufficient_privilege then
+        raise warning 'the triggers of % are of an older version: % may not change them', held.table_name, current_user
+          using hint = format('As the owner of the table: select tide.track(%L, entity => %L%s);', held.table_name, held.entity, ', scope => ' || quote_literal(held.scope_column));
+    end;
+  end loop;
+end $$;
+
+-- Nobody calls what they were not given.
+revoke all on all functions in schema tide from public;
+revoke all on all functions in schema authz from public;
+grant execute on function
+  tide.wake_key(), tide.lease_key(), tide.make_partitions(integer), tide.drop_partitions(interval, pg_snapshot),
+  tide.system_identifier(), tide.save_relay_state(text, text, bigint) to tide_relay;
+grant execute on function authz.expire(), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;
