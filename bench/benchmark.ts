@@ -21,7 +21,8 @@ export class BenchFailed extends Schema.TaggedError<BenchFailed>()("BenchFailed"
 /** A run that measures the rows it names. It says how far it is; the machine is its own for as long as it runs. */
 export interface Benchmark {
   readonly names: ReadonlyArray<string>
-  readonly run: (say: (text: string) => void) => Effect.Effect<ReadonlyArray<Row>, BenchFailed, Scope.Scope>
+  /** `minutes`: how long its load is wanted to last, where it has one that may be long; null: its own short time. */
+  readonly run: (say: (text: string) => void, minutes: number | null) => Effect.Effect<ReadonlyArray<Row>, BenchFailed, Scope.Scope>
 }
 
 /** A row of something of which more is better (a rate). */

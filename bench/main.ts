@@ -6,10 +6,14 @@ import { BENCHMARKS } from "./all.ts"
 import type { Benchmark, Row } from "./benchmark.ts"
 import { table } from "./table.ts"
 
+/** The one whose load may be long. */
+const LONG = "outbox.bloat"
+
 const USAGE = `npm run bench [-- --only a,b] [--json FILE]
 
   --only a,b   only these: ${BENCHMARKS.flatMap((b) => b.names).join(", ")}
   --json FILE  also write [{name, unit, value, floor, ratio, note}]
+  --minutes N  how long the load of ${LONG} lasts; a quarter of a minute unless told
 
 floor is the bare library or server doing the same work in the same run; ratio is value by floor, the way round in which higher is better.`
 
@@ -17,13 +21,14 @@ interface Asked {
   readonly benchmarks: ReadonlyArray<Benchmark>
   readonly wanted: (name: string) => boolean
   readonly file: string | undefined
+  readonly minutes: number | null
 }
 
 /** What the command line asks for, or what is wrong with it. */
 const asked = (words: ReadonlyArray<string>): Asked | string => {
-  let values: { only?: string | undefined; json?: string | undefined; help?: boolean | undefined }
+  let values: { only?: string | undefined; json?: string | undefined; minutes?: string | undefined; help?: boolean | undefined }
   try {
-    values = parseArgs({ args: [...words], options: { only: { type: "string" }, json: { type: "string" }, help: { type: "boolean", short: "h" } } }).values
+    values = parseArgs({ args: [...words], options: { only: { type: "string" }, json: { type: "string" }, minutes: { type: "string" }, help: { type: "boolean", short: "h" } } }).values
   } catch (error) {
     return `${(error as Error).message}\n\n${USAGE}`
   }
@@ -32,13 +37,18 @@ const asked = (words: ReadonlyArray<string>): Asked | string => {
   const only = values.only?.split(",").map((name) => name.trim()).filter((name) => name !== "")
   const unknown = only?.find((name) => !known.includes(name))
   if (unknown !== undefined) return `There is no benchmark "${unknown}".\n\n${USAGE}`
+  const minutes = values.minutes === undefined ? null : Number(values.minutes)
+  if (minutes !== null && !(minutes > 0 && minutes <= MINUTES_MOST)) return `--minutes is a number above 0 and at most ${MINUTES_MOST}, not "${values.minutes}".\n\n${USAGE}`
   const wanted = (name: string): boolean => only === undefined || only.includes(name)
-  return { benchmarks: BENCHMARKS.filter((b) => b.names.some(wanted)), wanted, file: values.json }
+  return { benchmarks: BENCHMARKS.filter((b) => b.names.some(wanted)), wanted, file: values.json, minutes }
 }
+
+/** A day. */
+const MINUTES_MOST = 24 * 60
 
 const say = (text: string): void => console.error(text)
 
-const runAll = ({ benchmarks, wanted }: Asked): Effect.Effect<{ readonly rows: ReadonlyArray<Row>; readonly failed: number }> =>
+const runAll = ({ benchmarks, wanted, minutes }: Asked): Effect.Effect<{ readonly rows: ReadonlyArray<Row>; readonly failed: number }> =>
   Effect.gen(function* () {
     const rows: Array<Row> = []
     let failed = 0
@@ -46,7 +56,7 @@ const runAll = ({ benchmarks, wanted }: Asked): Effect.Effect<{ readonly rows: R
       const title = `[${i + 1}/${benchmarks.length}] ${benchmark.names.join(", ")}`
       say(title)
       const started = Date.now()
-      const exit = yield* Effect.exit(Effect.scoped(benchmark.run((text) => say(`      ${text}`))))
+      const exit = yield* Effect.exit(Effect.scoped(benchmark.run((text) => say(`      ${text}`), minutes)))
       if (Exit.isSuccess(exit)) {
         rows.push(...exit.value.filter((row) => wanted(row.name)))
         say(`      done in ${((Date.now() - started) / 1000).toFixed(0)} s`)

@@ -11,6 +11,8 @@ import { ask } from "./rounds.ts"
 export const ENTITY = "bench_item"
 export const READER = "bench-reader"
 export const SCOPE = "bench"
+/** What stays down where only the relay's part of the way is measured. */
+export const RELAY_ALONE: ReadonlyArray<string> = ["edge-1", "edge-2", "authz", "command", "web"]
 
 export interface Place {
   readonly stack: TestStack

@@ -1,68 +1,79 @@
-/** How fast the relay empties an outbox that has filled while it was away, beside bare atomic batches of the same messages. */
+/**
+ * How fast the relay empties an outbox that has filled while it was away, beside bare atomic batches of the same messages: transactions of
+ * ten rows, of one row, and rows of a kilobyte.
+ */
 import { Effect } from "effect"
-import { connectOnce } from "#nats/connection.ts"
-import { CHANGES } from "#nats/streams.ts"
 import type { BatchesJobs } from "./batches-worker.ts"
 import type { Benchmark } from "./benchmark.ts"
-import { BenchFailed, median, more } from "./benchmark.ts"
-import { openPlace, SCOPE } from "./place.ts"
+import { median, more } from "./benchmark.ts"
+import { openChanges } from "./changes.ts"
+import { openPlace, RELAY_ALONE, SCOPE } from "./place.ts"
+import { cpuSeconds } from "./process-cost.ts"
 import { ask } from "./rounds.ts"
 import { startWorker } from "./worker.ts"
 
-const TRANSACTIONS = 10_000
-const ROWS_EACH = 10
-const ROWS = TRANSACTIONS * ROWS_EACH
+interface Shape {
+  readonly name: string
+  readonly transactions: number
+  readonly rowsEach: number
+  /** Words of the title, five bytes each. */
+  readonly words: number
+}
+
+const SHAPES: ReadonlyArray<Shape> = [
+  { name: "relay.throughput", transactions: 10_000, rowsEach: 10, words: 18 },
+  { name: "relay.throughput.kilobyte", transactions: 4_000, rowsEach: 10, words: 190 },
+  { name: "relay.throughput.single", transactions: 50_000, rowsEach: 1, words: 18 },
+]
 const ROUNDS = 3
-/** Milliseconds between two looks at the stream while it fills. */
-const LOOK_MS = 5
-/** Milliseconds after which a relay that publishes nothing is given up. */
-const GIVE_UP_MS = 60_000
 
 export const relayThroughput: Benchmark = {
-  names: ["relay.throughput"],
+  names: SHAPES.map(({ name }) => name),
   run: Effect.fnUntraced(function* (say) {
-    const { stack, sql } = yield* openPlace(["edge-1", "edge-2", "authz", "command", "web", "relay"])
-    const nats = yield* connectOnce(stack.natsUrl, "bench").pipe(Effect.mapError((e) => new BenchFailed({ message: e.message, hint: e.hint })))
+    const place = yield* openPlace([...RELAY_ALONE, "relay"])
+    const { stack, sql } = place
+    const changes = yield* openChanges(place)
     const worker = yield* startWorker<BatchesJobs>(new URL("./batches-worker.ts", import.meta.url))
-    const lastSeq = async (): Promise<number> => (await nats.jetstream.streams.info(CHANGES)).state.last_seq
+    let written = 0
 
-    /** Rows a second between the first look that saw some of them in the stream and the one that saw them all. */
-    const drain = async (before: number): Promise<number> => {
-      const deadline = Date.now() + GIVE_UP_MS
+    /** Rows a second between the first look that saw some of them in the stream and the one that saw them all; and what each cost the relay. */
+    const drain = async (before: number, rows: number): Promise<{ readonly rate: number; readonly micros: number }> => {
       const released = stack.release("relay")
-      let begun: { readonly at: number; readonly rows: number } | null = null
-      for (;;) {
-        const rows = (await lastSeq()) - before
-        const at = performance.now()
-        if (rows > 0 && begun === null) begun = { at, rows }
-        if (rows >= ROWS) {
-          await released
-          await stack.hold("relay")
-          return (ROWS - begun!.rows) / ((at - begun!.at) / 1000)
-        }
-        if (Date.now() > deadline) throw new Error(`after ${GIVE_UP_MS / 1000} s ${rows} of ${ROWS} rows are published`)
-        await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
-      }
+      const at = await changes.reach(before + 1)
+      const [begun, cost] = [(await changes.lastSeq()) - before, await cpuSeconds(stack.pid("relay")!)]
+      const done = await changes.reach(before + rows)
+      const micros = (1e6 * ((await cpuSeconds(stack.pid("relay")!)) - cost)) / (rows - begun)
+      await released
+      await stack.hold("relay")
+      return { rate: (rows - begun) / ((done - at) / 1000), micros }
     }
 
-    const values: Array<number> = []
-    const floors: Array<number> = []
-    let bytes = 0
-    for (let round = 0; round < ROUNDS; round++) {
-      const before = yield* ask(lastSeq)
-      yield* ask(() => sql.unsafe(`
-        do $$ begin
-          for i in 1 .. ${TRANSACTIONS} loop
-            insert into bench.item select ${round * ROWS} + (i - 1) * ${ROWS_EACH} + n, '${SCOPE}', repeat('item ', 18) || n, 0 from generate_series(1, ${ROWS_EACH}) n;
-            commit;
-          end loop;
-        end $$`))
-      values.push(yield* ask(() => drain(before)))
-      bytes = yield* worker.ask("load", { url: stack.natsUrl, from: before + 1, count: ROWS })
-      floors.push(ROWS / ((yield* worker.ask("publish", undefined)) / 1000))
-      say(`round ${round + 1} of ${ROUNDS}: ${values.at(-1)!.toFixed(0)} rows/s from the outbox, ${floors.at(-1)!.toFixed(0)} in bare batches`)
-    }
-    return [more("relay.throughput", "rows/s", median(values), median(floors),
-      `${ROWS.toLocaleString("en")} rows of ${Math.round(bytes / ROWS)} bytes in transactions of ${ROWS_EACH}, already in the outbox; floor: the same messages in atomic batches of 1,000 by the bare library, to a stream without a mirror`)]
+    return yield* Effect.forEach(SHAPES, ({ name, transactions, rowsEach, words }) =>
+      Effect.gen(function* () {
+        const rows = transactions * rowsEach
+        const values: Array<number> = []
+        const floors: Array<number> = []
+        const costs: Array<number> = []
+        let bytes = 0
+        for (let round = 1; round <= ROUNDS; round++) {
+          const before = yield* ask(changes.lastSeq)
+          yield* ask(() => sql.unsafe(`
+            do $$ begin
+              for i in 0 .. ${transactions - 1} loop
+                insert into bench.item select ${written} + i * ${rowsEach} + n, '${SCOPE}', repeat('item ', ${words}) || n, 0 from generate_series(1, ${rowsEach}) n;
+                commit;
+              end loop;
+            end $$`))
+          written += rows
+          const { rate, micros } = yield* ask(() => drain(before, rows))
+          values.push(rate)
+          costs.push(micros)
+          bytes = yield* worker.ask("load", { url: stack.natsUrl, from: before + 1, count: rows })
+          floors.push(rows / ((yield* worker.ask("publish", undefined)) / 1000))
+          say(`${name} round ${round} of ${ROUNDS}: ${rate.toFixed(0)} rows/s from the outbox (${micros.toFixed(1)} µs of the relay's processor each), ${floors.at(-1)!.toFixed(0)} in bare batches`)
+        }
+        return more(name, "rows/s", median(values), median(floors),
+          `${rows.toLocaleString("en")} rows of ${Math.round(bytes / rows)} bytes in transactions of ${rowsEach}, already in the outbox, ${median(costs).toFixed(1)} µs of the relay's processor each; floor: the same messages in atomic batches of 1,000 by the bare library, to a stream without a mirror`)
+      }))
   }),
 }
