@@ -31,7 +31,8 @@ export const openDatabase: Effect.Effect<Sql, CommandFailed, Scope.Scope> = Effe
   const url = yield* databaseUrl
   const sql = yield* Effect.acquireRelease(
     Effect.try({
-      try: () => postgres(url, { max: 2, connect_timeout: CONNECT_S, connection: { application_name: "tideline-cli" }, onnotice: warn }),
+      // Nothing prepared: a pooler may stand there.
+      try: () => postgres(url, { max: 2, prepare: false, connect_timeout: CONNECT_S, connection: { application_name: "tideline-cli" }, onnotice: warn }),
       catch: () => new CommandFailed({ message: "DATABASE_URL is not an address of a database.", hint: "postgres://user:password@host:5432/database" }),
     }),
     (connection) => Effect.promise(() => connection.end({ timeout: 1 })),

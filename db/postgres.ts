@@ -1,10 +1,12 @@
 /**
  * The one way to open Postgres: who connects shows in pg_stat_activity, notices stay silent, and "cannot connect" is a
- * value that says what to do. bigint, xid8 and pg_snapshot columns come as text: they do not fit a number.
+ * value that says what to do. bigint, xid8 and pg_snapshot columns come as text: they do not fit a number. Behind a pooler
+ * statements are not prepared: the next one may be served by another session.
  */
 import { Effect, Schema } from "effect"
 import type { Scope } from "effect"
 import postgres from "postgres"
+import { behindPooler } from "./pooler.ts"
 import { POSTGRES_CLOSE_S, POSTGRES_CONNECT_S, POSTGRES_RECONNECT_S } from "#protocol/limits.ts"
 
 export type Sql = postgres.Sql
@@ -22,8 +24,6 @@ export interface ConnectOptions {
   readonly name: string
   /** Connections at most; 1 by default. */
   readonly max?: number
-  /** Prepared statements; off behind a pooler that cannot keep them. On by default. */
-  readonly prepare?: boolean
   /** Seconds after which an idle connection is closed; never by default. */
   readonly idleTimeout?: number
   /** Told whenever a connection is lost, whatever the reason. */
@@ -34,25 +34,35 @@ export interface ConnectOptions {
 export const connect = (options: ConnectOptions): Effect.Effect<Sql, CannotConnect, Scope.Scope> =>
   Effect.gen(function* () {
     const target = yield* describe(options.url)
-    const sql = yield* Effect.acquireRelease(
-      Effect.sync(() =>
-        postgres(options.url, {
-          max: options.max ?? 1,
-          prepare: options.prepare ?? true,
-          idle_timeout: options.idleTimeout ?? 0,
-          max_lifetime: null,
-          connect_timeout: POSTGRES_CONNECT_S,
-          backoff: (tries) => Math.min(0.05 * 2 ** tries, POSTGRES_RECONNECT_S),
-          connection: { application_name: options.name },
-          onnotice: () => {},
-          ...(options.onClose === undefined ? {} : { onclose: options.onClose }),
-        }),
-      ),
-      (sql) => Effect.promise(() => sql.end({ timeout: POSTGRES_CLOSE_S })),
-    )
-    yield* Effect.tryPromise({ try: () => sql`select 1`, catch: (cause) => explain(target, cause) })
-    return sql
+    let replaced = false
+    const onClose = (): void => (replaced ? undefined : options.onClose?.())
+    const sql = yield* open({ ...options, onClose }, true)
+    const pooled = yield* Effect.tryPromise({ try: () => behindPooler(sql), catch: (cause) => explain(target, cause) })
+    if (!pooled) return sql
+    replaced = true
+    yield* close(sql)
+    return yield* open(options, false)
   })
+
+const open = (options: ConnectOptions, prepare: boolean): Effect.Effect<Sql, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() =>
+      postgres(options.url, {
+        max: options.max ?? 1,
+        prepare,
+        idle_timeout: options.idleTimeout ?? 0,
+        max_lifetime: null,
+        connect_timeout: POSTGRES_CONNECT_S,
+        backoff: (tries) => Math.min(0.05 * 2 ** tries, POSTGRES_RECONNECT_S),
+        connection: { application_name: options.name },
+        onnotice: () => {},
+        ...(options.onClose === undefined ? {} : { onclose: options.onClose }),
+      }),
+    ),
+    close,
+  )
+
+const close = (sql: Sql): Effect.Effect<void> => Effect.promise(() => sql.end({ timeout: POSTGRES_CLOSE_S }))
 
 const describe = (url: string): Effect.Effect<string, CannotConnect> =>
   Effect.try({

@@ -1017,6 +1017,22 @@ exception
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.look(xmax xid8, running xid8[], at_most integer)
+ RETURNS SETOF tide.message
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+begin
+  return query
+    select m.* from tide.message m
+    where (m.xid >= look.xmax or m.xid = any (look.running)) and pg_visible_in_snapshot(m.xid, pg_current_snapshot())
+    limit look.at_most;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.make_partitions(days_ahead integer DEFAULT 3)
  RETURNS integer
  LANGUAGE plpgsql
@@ -1214,6 +1230,33 @@ begin
 
   insert into tide.mutation (user_id, id) values (mutate.user_id, m_id);
   return jsonb_build_object('id', m_id, 'status', 'applied');
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.open_window(xmax xid8, running xid8[], seen pg_snapshot, tx double precision, id double precision)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  tide_window refcursor := 'tide_window';
+begin
+  perform set_config('work_mem', '32MB', true);
+  perform set_config(name, '0', true)
+  from unnest(array['statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout']) name
+  where current_setting(name, true) is not null;
+  open tide_window no scroll for
+    with t as materialized (
+      select o.xid, max(o.id) as tx, count(*) as count, count(*) filter (where o.id <= open_window.id) as done
+      from tide.outbox o
+      where (o.xid >= open_window.xmax or o.xid = any (open_window.running)) and pg_visible_in_snapshot(o.xid, open_window.seen)
+      group by o.xid)
+    select m.*, t.tx::float8 as tx, t.count::float8 as count, t.done::float8 as done
+    from t join tide.message m on m.xid = t.xid
+    where (m.xid >= open_window.xmax or m.xid = any (open_window.running)) and (t.tx, m.id) > (open_window.tx::bigint, open_window.id)
+    order by t.tx, m.id;
 end $function$
 ;
 
@@ -1668,9 +1711,13 @@ grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot) to tide_rel
 
 grant EXECUTE on function tide.lease_key() to tide_relay;
 
+grant EXECUTE on function tide.look(xid8,xid8[],integer) to tide_relay;
+
 grant EXECUTE on function tide.make_partitions(integer) to tide_relay;
 
 grant EXECUTE on function tide.mutate(jsonb,text) to tide_command;
+
+grant EXECUTE on function tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision) to tide_relay;
 
 grant EXECUTE on function tide.prune_mutations(interval) to tide_command;
 
@@ -1685,6 +1732,8 @@ grant USAGE on schema authz to tide_command;
 grant USAGE on schema tide to tide_command;
 
 grant USAGE on schema tide to tide_relay;
+
+grant SELECT on tide.message to tide_relay;
 
 grant SELECT on tide.outbox to tide_relay;
 

@@ -56,10 +56,23 @@ const isNatsAddress = (text: string): boolean => {
   return address !== null && (address.protocol === "nats:" || address.protocol === "tls:") && address.hostname !== ""
 }
 
+const DATABASE = "postgres://user:password@host:port/database"
+
 /** DATABASE_URL. */
-export const databaseUrl: Effect.Effect<Redacted.Redacted<string>, ConfigProblem> = Effect.suspend(() =>
-  required("DATABASE_URL", "postgres://user:password@host:port/database", secretText(isPostgresAddress)),
+export const databaseUrl: Effect.Effect<Redacted.Redacted<string>, ConfigProblem> = Effect.suspend(() => required("DATABASE_URL", DATABASE, secretText(isPostgresAddress)))
+
+/** TIDELINE_DIRECT_DATABASE_URL: past the pooler that DATABASE_URL may lead to; DATABASE_URL unless set. */
+export const directDatabaseUrl: Effect.Effect<Redacted.Redacted<string>, ConfigProblem> = Effect.suspend(() =>
+  Effect.flatMap(optional(DIRECT, DATABASE, secretText(isPostgresAddress)), (url) => (url === undefined ? databaseUrl : Effect.succeed(url))),
 )
+
+const DIRECT = "TIDELINE_DIRECT_DATABASE_URL"
+
+/** What it must be, where a pooler answers that lends sessions. */
+export const notDirect = new ConfigProblem({
+  variable: DIRECT,
+  shouldBe: "an address straight to Postgres: where it leads (where DATABASE_URL does, if it is not set) a pooler gives each transaction another session, and the relay's lease and wake-up need one that stays",
+})
 
 const isPostgresAddress = (text: string): boolean => {
   const protocol = URL.parse(text)?.protocol

@@ -161,6 +161,8 @@ export const MUTATION_ID_CHARS = 200
 export const POSTGRES_CONNECT_S = 10
 /** Seconds at most between tries to reach Postgres again: the driver's own default waits up to 20. */
 export const POSTGRES_RECONNECT_S = 1
+/** How often two connections are asked in turn which session serves them, before a pooler is believed to keep them apart. */
+export const POOLER_ROUNDS = 5
 /** Seconds that queries under way have to end when a connection is closed. */
 export const POSTGRES_CLOSE_S = 5
 

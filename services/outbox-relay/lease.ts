@@ -5,8 +5,11 @@
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
+import { behindPooler, shareSessions } from "#db/pooler.ts"
 import type { CannotConnect, Sql } from "#db/postgres.ts"
 import { connect } from "#db/postgres.ts"
+import type { ConfigProblem } from "#observe/config-error.ts"
+import { notDirect } from "#observe/config-error.ts"
 import { LEASE_SILENCE_MS, LEASE_TOUCH_MS, LEASE_TRY_MS } from "#protocol/limits.ts"
 import type { RelayStopped } from "./errors.ts"
 import { postgresStopped } from "./errors.ts"
@@ -20,8 +23,11 @@ export interface Lease {
   readonly onLost: (listener: () => void) => void
 }
 
-/** Waits until this relay has the lease; gives it back with the scope. `waiting` hears that another has it. */
-export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Effect<Lease, CannotConnect | RelayStopped, Scope.Scope> =>
+/**
+ * Waits until this relay has the lease; gives it back with the scope. `waiting` hears that another has it. `url` leads straight to Postgres:
+ * behind a pooler in transaction mode the lock would be some other session's, so that is refused.
+ */
+export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Effect<Lease, CannotConnect | RelayStopped | ConfigProblem, Scope.Scope> =>
   Effect.gen(function* () {
     let lost = false
     const listeners = new Set<() => void>()
@@ -31,7 +37,10 @@ export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Eff
     }
     const session = yield* connect({ url, name: "tideline relay lease", onClose: lose })
     const run = <A>(query: () => Promise<A>): Effect.Effect<A, RelayStopped> => Effect.tryPromise({ try: query, catch: postgresStopped })
-    yield* run(() => session`select set_config('idle_session_timeout', ${`${LEASE_SILENCE_MS}ms`}, false)`)
+    if (yield* run(() => behindPooler(session))) yield* refuseShared(url, session)
+    // The lease ends by silence, and not by what the operator's limits say of sessions that work.
+    yield* run(() => session`
+      select set_config('idle_session_timeout', ${`${LEASE_SILENCE_MS}ms`}, false), set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)`)
     const tryLock = Effect.map(
       run(() => session<Array<{ got: boolean }>>`select pg_try_advisory_lock(tide.lease_key()) as got`),
       (rows) => rows[0]!.got && !lost,
@@ -46,3 +55,10 @@ export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Eff
     )
     return { session, lost: () => lost, onLost: (listener) => listeners.add(listener) }
   })
+
+const refuseShared = (url: string, session: Sql): Effect.Effect<void, CannotConnect | RelayStopped | ConfigProblem> =>
+  Effect.gen(function* () {
+    const other = yield* connect({ url, name: "tideline relay lease" })
+    const shared = yield* Effect.tryPromise({ try: () => shareSessions(session, other), catch: postgresStopped })
+    if (shared) yield* notDirect
+  }).pipe(Effect.scoped)

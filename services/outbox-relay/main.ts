@@ -15,6 +15,7 @@ runService(
     const config = yield* relayConfig
     const status = yield* makeStatus
     yield* serveObserve("relay", status.reasons)
-    return yield* relay(Redacted.value(config.databaseUrl), Redacted.value(config.natsUrl), status)
+    const { databaseUrl, directUrl, natsUrl } = config
+    return yield* relay({ databaseUrl: Redacted.value(databaseUrl), directUrl: Redacted.value(directUrl), natsUrl: Redacted.value(natsUrl) }, status)
   }),
 )

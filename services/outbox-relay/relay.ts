@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import { connect } from "#db/postgres.ts"
+import type { ConfigProblem } from "#observe/config-error.ts"
 import { connectNats } from "#nats/connection.ts"
 import type { Nats, NatsError } from "#nats/connection.ts"
 import { RELAY_RETRY_MS } from "#protocol/limits.ts"
@@ -11,37 +12,42 @@ import { takeLease } from "./lease.ts"
 import type { Status } from "./status.ts"
 import { work } from "./work.ts"
 
-/** Runs until it is interrupted; then what was handed over is settled first. Fails where NATS does not take the credentials. */
-export const relay = (databaseUrl: string, natsUrl: string, status: Status): Effect.Effect<never, NatsError, Scope.Scope> =>
+export interface Addresses {
+  /** For reading the outbox; may be a pooler's. */
+  readonly databaseUrl: string
+  /** For the lease, the wake lock and notifications: straight to Postgres. */
+  readonly directUrl: string
+  readonly natsUrl: string
+}
+
+/** Runs until it is interrupted; then what was handed over is settled first. Fails where it was told wrong: NATS does not take the credentials, a pooler has the lease's address. */
+export const relay = (addresses: Addresses, status: Status): Effect.Effect<never, NatsError | ConfigProblem, Scope.Scope> =>
   Effect.gen(function* () {
-    const nats = yield* connectNats(natsUrl, "relay", (error) => status.waiting(`waiting for NATS: ${error.message}`, error.hint))
-    return yield* turn(databaseUrl, nats, status).pipe(
+    const nats = yield* connectNats(addresses.natsUrl, "relay", (error) => status.waiting(`waiting for NATS: ${error.message}`, error.hint))
+    return yield* turn(addresses, nats, status).pipe(
       Effect.scoped,
-      Effect.catch((why) => status.waiting(why.message, why.hint)),
+      Effect.catchIf((why) => why._tag !== "ConfigProblem", (why) => status.waiting(why.message, why.hint)),
       Effect.andThen(Effect.sleep(RELAY_RETRY_MS / 4)),
       Effect.forever,
     )
   })
 
 /** Takes the lease and works, once. */
-const turn = (databaseUrl: string, nats: Nats, status: Status) =>
+const turn = ({ databaseUrl, directUrl }: Addresses, nats: Nats, status: Status) =>
   Effect.gen(function* () {
-    const lease = yield* takeLease(databaseUrl, status.standingBy)
+    const lease = yield* takeLease(directUrl, status.standingBy)
     const bell = makeBell()
-    let lost = false
-    const lose = (): void => {
-      lost = true
-      bell.ring()
-    }
-    const sql = yield* connect({ url: databaseUrl, name: "tideline relay", onClose: lose })
+    // Should an operator's limit end this session while it is idle, the next look opens another: only a ring, so that the look comes now.
+    const sql = yield* connect({ url: databaseUrl, name: "tideline relay", onClose: bell.ring })
+    // A pooler may keep a query waiting for a Postgres that is gone.
+    lease.onLost(() => void sql.end({ timeout: 0 }))
     yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => lease.session.listen("tide_wake", bell.ring, bell.ring), catch: postgresStopped }),
-      (listening) => Effect.promise(() => (lost || lease.lost() ? Promise.resolve() : listening.unlisten().catch(() => {}))),
+      (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : listening.unlisten().catch(() => {}))),
     )
     const state = { stopped: false }
-    const ended = { ...lease, lost: () => lost || lease.lost() }
     yield* Effect.acquireUseRelease(
-      Effect.sync(() => work({ nats, lease: ended, sql, bell, status, stopped: () => state.stopped })),
+      Effect.sync(() => work({ nats, lease, sql, bell, status, stopped: () => state.stopped })),
       (working) => Effect.tryPromise({ try: () => working, catch: (cause) => (cause instanceof RelayStopped ? cause : postgresStopped(cause)) }),
       (working) =>
         Effect.promise(() => {

@@ -47,8 +47,9 @@ export const waker = (session: Sql, bell: Bell): Waker => {
         pause = 1
         idle = 0
         if (state !== "awake" && busy >= RELAY_BUSY_LOOKS) {
-          await session`select pg_advisory_lock(tide.wake_key())`
-          state = "awake"
+          // Only tried: a writer whose statement is cut off between taking and giving back the lock keeps it for as long as its session lasts.
+          const [took] = await session<Array<{ got: boolean }>>`select pg_try_advisory_lock(tide.wake_key()) as got`
+          if (took!.got) state = "awake"
         }
         return
       }

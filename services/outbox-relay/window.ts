@@ -5,7 +5,7 @@
  * T2 sees T1.
  *
  * A small window is one statement, which is one snapshot; it is put in order here. A large one is streamed through a cursor: what the
- * first snapshot saw stays visible, so the later one of the cursor adds nothing.
+ * first snapshot saw stays visible, so the later one of the cursor adds nothing. The statements are in db/functions/01_window.sql.
  */
 import type { Sql } from "#db/postgres.ts"
 import { WINDOW_FETCH, WINDOW_ROWS } from "#protocol/limits.ts"
@@ -39,51 +39,26 @@ export const inOrder = (found: ReadonlyArray<Found>): ReadonlyArray<OutboxRow> =
     .flatMap(({ tx, rows }) => rows.sort((a, b) => a.id - b.id).map((row) => ({ ...row, tx, count: rows.length })))
 }
 
-const columns = `o.id::float8 as id, o.xid::text as xid, o.entity, o.entity_id as "entityId", o.scope, o.op, o.after::text as after,
-  case when o.entity in ('_grant', '_member') then o.before::text end as before,
-  to_char(o.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at,
-  o.user_id as user, o.mutation_id as mutation, o.traceparent as trace`
-
-/** What the snapshot with this xmax ($1) and these running transactions ($2) did not see. */
-const unseen = (table: string): string => `(${table}.xid >= $1::text::xid8 or ${table}.xid = any ($2::text::xid8[]))`
-
-const look = `select s.window, r.*
-  from (select pg_current_snapshot()::text as window) s
-  left join lateral (
-    select ${columns} from tide.outbox o
-    where ${unseen("o")} and pg_visible_in_snapshot(o.xid, pg_current_snapshot())
-    limit ${WINDOW_ROWS + 1}) r on true`
-
-/** Set for the session: statistics of a partition that is filled this minute say nothing, and the index is always right here. */
-export const planForWindows = async (sql: Sql): Promise<void> => {
-  await sql`select set_config('enable_seqscan', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false), set_config('work_mem', '32MB', false)`
-}
-
 const bounds = (last: string): [string, string] => {
   const snapshot = parseSnapshot(last)!
   return [String(snapshot.xmax), `{${snapshot.running.join(",")}}`]
 }
 
-/** What there is after the snapshot `last`. */
+/** What there is after the snapshot `last`. One statement, which is one snapshot; any session will do. */
 export const lookAfter = async (sql: Sql, last: string): Promise<Look> => {
-  const rows = await sql.unsafe<Array<Found & { window: string; id: number | null }>>(look, bounds(last), { prepare: true })
+  const [xmax, running] = bounds(last)
+  const rows = await sql<Array<Found & { window: string; id: number | null }>>`
+    select s.window, m.* from (select pg_current_snapshot()::text as window) s
+    left join lateral tide.look(${xmax}::text::xid8, ${running}::text::xid8[], ${WINDOW_ROWS + 1}) m on true`
   const { window } = rows[0]!
   if (rows[0]!.id === null) return { window, rows: [] }
   return { window, rows: rows.length > WINDOW_ROWS ? null : inOrder(rows) }
 }
 
-const stream = `with t as materialized (
-    select o.xid, max(o.id) as tx, count(*) as count, count(*) filter (where o.id <= $5::float8) as done from tide.outbox o
-    where ${unseen("o")} and pg_visible_in_snapshot(o.xid, $3::text::pg_snapshot)
-    group by o.xid)
-  select ${columns}, t.tx::float8 as tx, t.count::float8 as count, t.done::float8 as done
-  from t join tide.outbox o on o.xid = t.xid
-  where ${unseen("o")} and (t.tx, o.id) > ($4::float8::bigint, $5::float8::bigint)
-  order by t.tx, o.id`
-
 /**
  * Hands the rows of the cursor's window, from where the cursor stands, to `take` some at a time, and waits for it. `published`: how many
- * rows of the first row's transaction were published before.
+ * rows of the first row's transaction were published before. The transaction is spelled out, on the one connection of `sql`: one that the
+ * driver keeps open would, with its connection gone, throw where nobody catches.
  */
 export const streamWindow = async (
   sql: Sql,
@@ -91,6 +66,14 @@ export const streamWindow = async (
   take: (rows: ReadonlyArray<OutboxRow>, published: number) => Promise<void>,
 ): Promise<void> => {
   const { last, window, tx, id } = cursor
-  const query = sql.unsafe<Array<OutboxRow & { done: number }>>(stream, [...bounds(last), window, tx, id])
-  for await (const rows of query.cursor(WINDOW_FETCH)) await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
+  const [xmax, running] = bounds(last)
+  const fetch = (): Promise<Array<OutboxRow & { done: number }>> => sql.unsafe(`fetch ${WINDOW_FETCH} from tide_window`)
+  await sql`begin`
+  try {
+    await sql`select tide.open_window(${xmax}::text::xid8, ${running}::text::xid8[], ${window}::text::pg_snapshot, ${tx}, ${id})`
+    for (let rows = await fetch(); rows.length > 0; rows = await fetch()) await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
+  } finally {
+    // Nothing was written. Where the connection has gone, so has the transaction.
+    await sql`rollback`.catch(() => {})
+  }
 }

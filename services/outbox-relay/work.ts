@@ -30,7 +30,7 @@ import { publisher } from "./publish.ts"
 import type { Status } from "./status.ts"
 import { readStreamEnd } from "./stream-end.ts"
 import { waker } from "./wake.ts"
-import { lookAfter, planForWindows, streamWindow } from "./window.ts"
+import { lookAfter, streamWindow } from "./window.ts"
 
 export interface Work {
   readonly nats: Nats
@@ -63,7 +63,6 @@ export const work = async (on: Work): Promise<void> => {
     on.bell.ring()
   })
   lease.onLost(on.bell.ring)
-  await planForWindows(sql).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
   const wake = waker(lease.session, on.bell)
   metrics.asleepIs(wake.state)
 
