@@ -72,19 +72,59 @@ describe("partitions", () => {
     expect(await db.sql`select entity_id from tide.outbox_default`).toEqual([{ entity_id: "late" }])
   })
 
-  it("go when they are old and published, and not before", async () => {
-    const old = (days: number) => db.sql.unsafe(`
-      create table tide.${inDays(-days)} partition of tide.outbox for values from ('${day(-days)} 00:00+00') to ('${day(1 - days)} 00:00+00');
-      insert into tide.outbox (entity, entity_id, op, at) values ('item', 'old', 'DELETE', '${day(-days)} 12:00+00')`)
-    const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
+  const day = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10)
+  /** A partition of a day that is over, with one row. */
+  const old = (days: number) => db.sql.unsafe(`
+    create table tide.${inDays(-days)} partition of tide.outbox for values from ('${day(-days)} 00:00+00') to ('${day(1 - days)} 00:00+00');
+    insert into tide.outbox (entity, entity_id, op, at) values ('item', 'old', 'DELETE', '${day(-days)} 12:00+00')`)
+  const snapshot = async (): Promise<string> => (await db.sql`select pg_current_snapshot()::text as now`)[0]!["now"] as string
+  /** As a relay that knows this to be published calls it; what the last call noted counts as old enough. */
+  const drop = async (days: number, published: string) =>
+    (await db.sql`select tide.drop_partitions(make_interval(days => ${days}), ${published}::pg_snapshot, '0') as name`).map((r) => r["name"] as string)
+  const dropped = async () => (await db.sql`select dropped_xid::text as xid from tide.relay_state`)[0]!["xid"] as string | null
+
+  it("go when they are old and published, and were when the last call noted it, and not before", async () => {
     await old(12)
-    const [{ published }] = (await db.sql`select pg_current_snapshot()::text as published`) as unknown as [{ published: string }]
+    const twelve = await snapshot()
     await old(11)
-    const drop = async (days: number, snapshot: string) => (await db.sql`select tide.drop_partitions(make_interval(days => ${days}), ${snapshot}::pg_snapshot) as name`).map((r) => r["name"] as string)
-    expect(await drop(12, published)).toEqual([])
-    expect(await drop(5, published)).toEqual([inDays(-12)])
-    const [now] = await db.sql`select pg_current_snapshot()::text as published`
-    expect(await drop(5, now!["published"] as string)).toEqual([inDays(-11)])
+    const eleven = await snapshot()
+    // Without a relay's memory nothing is known to be published.
+    expect(await drop(5, eleven)).toEqual([])
+    await db.sql`select tide.save_relay_state('1-a', 'now', 1)`
+    expect([await drop(5, twelve), await dropped()]).toEqual([[], null])
+    expect(await drop(12, twelve)).toEqual([])
+    expect(await drop(5, eleven)).toEqual([inDays(-12)])
+    const [{ xid }] = (await db.sql`select xid::text from tide.outbox where at < now() - interval '10 days'`) as unknown as [{ xid: string }]
+    expect(Number(await dropped())).toBeLessThan(Number(xid))
+    // A stream that lost its end says less than was noted: nothing of what it lost goes.
+    expect(await drop(5, twelve)).toEqual([])
+    expect(await drop(5, eleven)).toEqual([])
+    const wait = await db.sql`select tide.drop_partitions('5 days', ${eleven}::pg_snapshot, '1 hour') as name`
+    expect(wait).toEqual([])
+    expect(await drop(5, eleven)).toEqual([inDays(-11)])
+    expect(await dropped()).toBe(xid)
     expect(await names()).toContain("outbox_default")
+  })
+
+  it("stay while a transaction is open that wrote there, and go later", async () => {
+    await old(10)
+    const before = await snapshot()
+    await drop(5, before)
+    const writer = db.connect()
+    await writer`begin`
+    await writer`insert into tide.outbox (entity, entity_id, op, at) values ('item', 'open', 'DELETE', ${`${day(-10)} 13:00+00`})`
+    expect(await drop(5, await snapshot())).toEqual([])
+    await writer`commit`
+    // Committed, and not seen by what was published when it was noted.
+    expect(await drop(5, await snapshot())).toEqual([])
+    expect(await drop(5, await snapshot())).toEqual([inDays(-10)])
+  })
+
+  it("rows of the default partition go one by one, once they are old and published", async () => {
+    await db.sql`insert into tide.outbox_default (entity, entity_id, op, at) values ('item', 'older', 'DELETE', now() - interval '9 days')`
+    const now = await snapshot()
+    await drop(5, now)
+    await drop(5, now)
+    expect(await db.sql`select entity_id from tide.outbox_default`).toEqual([{ entity_id: "late" }])
   })
 })

@@ -61,7 +61,10 @@ create table tide.relay_state (
   stream_created text not null,
   system_identifier text not null,
   acked_seq bigint not null,
-  updated_at timestamp with time zone default now() not null
+  updated_at timestamp with time zone default now() not null,
+  settled pg_snapshot,
+  settled_at timestamp with time zone,
+  dropped_xid xid8
 );
 
 create table tide.tracked (
@@ -754,34 +757,57 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION tide.drop_partitions(older_than interval, published pg_snapshot)
+CREATE OR REPLACE FUNCTION tide.drop_partitions(older_than interval, published pg_snapshot, settled_for interval DEFAULT '24:00:00'::interval)
  RETURNS SETOF text
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
- SET lock_timeout TO '3s'
+ SET lock_timeout TO '200ms'
 AS $function$
 declare
+  state tide.relay_state;
   name text;
   ended timestamptz;
   waiting boolean;
+  largest xid8;
 begin
   perform pg_advisory_xact_lock(hashtext('tide'), hashtext('make_partitions'));
+  select * into state from tide.relay_state;
+  if not found then return; end if;
+  if state.settled_at > now() - settled_for then return; end if;
+  update tide.relay_state set settled = published, settled_at = now();
+  if state.settled is null then return; end if;
   for name in
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tide.outbox'::regclass and c.relname ~ '^outbox_\d{8}$' order by 1
   loop
     ended := (to_date(right(name, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC';
     exit when ended > now() - older_than;
-    execute format(
-      'select exists (select from tide.%I where xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(xid, $1))', name
-    ) into waiting using published;
-    exit when waiting;
-    execute format('drop table tide.%I', name);
+    begin
+      -- First the locks: then no transaction is open that wrote there, and what the question finds is all there is.
+      lock table only tide.outbox in access exclusive mode;
+      execute format('lock table tide.%I in access exclusive mode', name);
+      execute format(
+        'select exists (select from tide.%1$I where xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(xid, $1))
+             or exists (select from tide.%1$I where xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(xid, $2))', name
+      ) into waiting using published, state.settled;
+      exit when waiting;
+      execute format('select xid from tide.%I order by xid desc limit 1', name) into largest;
+      execute format('drop table tide.%I', name);
+    exception when lock_not_available or deadlock_detected then
+      -- A long transaction wrote to the outbox, or the relay reads a long backlog. The next call tries again.
+      update tide.relay_state set settled = state.settled, settled_at = state.settled_at;
+      return;
+    end;
+    update tide.relay_state set dropped_xid = greatest(dropped_xid, largest);
     return next name;
   end loop;
   -- What the safety net caught, if anything, goes row by row.
-  delete from only tide.outbox_default where at < now() - older_than and pg_visible_in_snapshot(xid, published);
+  with gone as (
+    delete from only tide.outbox_default
+    where at < now() - older_than and pg_visible_in_snapshot(xid, published) and pg_visible_in_snapshot(xid, state.settled) returning xid),
+  last as (select xid from gone order by xid desc limit 1)
+  update tide.relay_state set dropped_xid = greatest(dropped_xid, last.xid) from last;
 end $function$
 ;
 
@@ -1707,7 +1733,7 @@ CREATE TRIGGER tide_update AFTER UPDATE ON tide.tracked REFERENCING OLD TABLE AS
 
 grant EXECUTE on function authz.expire() to tide_command;
 
-grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot) to tide_relay;
+grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot,interval) to tide_relay;
 
 grant EXECUTE on function tide.lease_key() to tide_relay;
 

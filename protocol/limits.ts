@@ -148,8 +148,14 @@ export const LEASE_TOUCH_MS = 3_000
 export const LEASE_SILENCE_MS = 12_000
 /** Milliseconds between notes of the highest acknowledged sequence in Postgres. */
 export const RELAY_NOTE_MS = 1_000
-/** Milliseconds between makings of outbox partitions. */
+/** Milliseconds between makings of outbox partitions, and droppings of old ones. */
 export const PARTITIONS_MS = 3_600_000
+/**
+ * Days that published rows stay in the outbox (TIDELINE_OUTBOX_DAYS): it is the audit log, and a stream that is lost is made again from it with all
+ * the history it promises. The least that may be set: far longer than any fsync interval, and than a backup of the stream is old.
+ */
+export const OUTBOX_DAYS = 30
+export const OUTBOX_DAYS_LEAST = 2
 /** Rows in one page of a backfill: one transaction, so one batch. */
 export const BACKFILL_PAGE = 1_000
 
@@ -211,6 +217,7 @@ export const JWKS_TIMEOUT_MS = 2_000
 export const STOP_DEADLINE_MS = 10_000
 
 if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
+if (OUTBOX_DAYS < HISTORY_DAYS) throw new Error("limits: the outbox must be able to fill the stream's history again")
 if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
 if (DRAIN_MS + CLOSING_MS >= STOP_DEADLINE_MS) throw new Error("limits: an edge must have drained before it is cut off")

@@ -1,9 +1,10 @@
 /** Hop 3 as `doctor` sees it: the server, the two streams, the mirror between them. */
+import { PersistMode } from "@nats-io/jetstream"
 import type { StreamConfig, StreamInfo } from "@nats-io/jetstream"
 import { Effect, Result } from "effect"
 import type { Nats } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
-import { changesConfig, stateConfig } from "#nats/streams.ts"
+import { changesConfig, stateConfig, stateConfigFor } from "#nats/streams.ts"
 import { STREAM_CONSUMERS } from "#protocol/limits.ts"
 import type { CommandFailed } from "../failure.ts"
 import { askNats, readStream } from "../status/streams.ts"
@@ -29,7 +30,7 @@ export const natsFindings = (nats: Nats): Effect.Effect<ReadonlyArray<Finding>, 
     findings.push(ok("JetStream", `on, ${account.success.streams} streams in this account`))
     const changes = yield* readStream(nats, changesConfig.name)
     const state = yield* readStream(nats, stateConfig.name)
-    findings.push(streamFinding(changesConfig, changes), streamFinding(stateConfig, state))
+    findings.push(streamFinding(changesConfig, changes), streamFinding(stateConfigFor(state?.config.num_replicas ?? 1), state))
     if (changes !== null && state !== null) findings.push(mirrorFinding(changes, state))
     for (const info of [changes, state]) if (info !== null) findings.push(consumersFinding(info))
     if (changes !== null && state !== null) {
@@ -49,6 +50,7 @@ const serverFinding = (version: string): Finding =>
 
 /** The server leaves out what is nothing, and says more of a mirror than its name. */
 const differs = (wanted: unknown, found: unknown): boolean => {
+  if (wanted === PersistMode.Default && found === undefined) return false
   if (typeof wanted === "object" && wanted !== null && "name" in wanted) return (found as { name?: unknown } | undefined)?.name !== wanted.name
   return JSON.stringify(wanted) !== JSON.stringify(found) && (Boolean(wanted) || Boolean(found))
 }

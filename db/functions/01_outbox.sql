@@ -32,33 +32,60 @@ begin
 end $$;
 comment on function tide.make_partitions(integer) is 'Makes the outbox partitions of today and the next days; returns how many were missing';
 
--- Drops the partitions that ended longer ago than older_than and of which the snapshot `published` sees every row: what a
--- reader with that snapshot has not published is never dropped. Returns their names.
-create or replace function tide.drop_partitions(older_than interval, published pg_snapshot) returns setof text
-language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '3s' as $$
+-- Drops the partitions that ended longer ago than older_than; returns their names. What is not published is never dropped, nor what was
+-- published only lately, however old its rows are: a stream that loses its end, or is restored from a copy, is filled again from here. So
+-- every row must be seen by what is published now and by what was published settled_for ago (relay_state.settled, noted here).
+--
+-- Dropping takes a short exclusive lock on the whole outbox: whoever waits for it makes every writer wait behind, so it gives up soon and
+-- is tried again the next time.
+create or replace function tide.drop_partitions(older_than interval, published pg_snapshot, settled_for interval default '24 hours') returns setof text
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '200ms' as $$
 declare
+  state tide.relay_state;
   name text;
   ended timestamptz;
   waiting boolean;
+  largest xid8;
 begin
   perform pg_advisory_xact_lock(hashtext('tide'), hashtext('make_partitions'));
+  select * into state from tide.relay_state;
+  if not found then return; end if;
+  if state.settled_at > now() - settled_for then return; end if;
+  update tide.relay_state set settled = published, settled_at = now();
+  if state.settled is null then return; end if;
   for name in
     select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
     where i.inhparent = 'tide.outbox'::regclass and c.relname ~ '^outbox_\d{8}$' order by 1
   loop
     ended := (to_date(right(name, 8), 'YYYYMMDD') + 1)::timestamp at time zone 'UTC';
     exit when ended > now() - older_than;
-    execute format(
-      'select exists (select from tide.%I where xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(xid, $1))', name
-    ) into waiting using published;
-    exit when waiting;
-    execute format('drop table tide.%I', name);
+    begin
+      -- First the locks: then no transaction is open that wrote there, and what the question finds is all there is.
+      lock table only tide.outbox in access exclusive mode;
+      execute format('lock table tide.%I in access exclusive mode', name);
+      execute format(
+        'select exists (select from tide.%1$I where xid >= pg_snapshot_xmin($1) and not pg_visible_in_snapshot(xid, $1))
+             or exists (select from tide.%1$I where xid >= pg_snapshot_xmin($2) and not pg_visible_in_snapshot(xid, $2))', name
+      ) into waiting using published, state.settled;
+      exit when waiting;
+      execute format('select xid from tide.%I order by xid desc limit 1', name) into largest;
+      execute format('drop table tide.%I', name);
+    exception when lock_not_available or deadlock_detected then
+      -- A long transaction wrote to the outbox, or the relay reads a long backlog. The next call tries again.
+      update tide.relay_state set settled = state.settled, settled_at = state.settled_at;
+      return;
+    end;
+    update tide.relay_state set dropped_xid = greatest(dropped_xid, largest);
     return next name;
   end loop;
   -- What the safety net caught, if anything, goes row by row.
-  delete from only tide.outbox_default where at < now() - older_than and pg_visible_in_snapshot(xid, published);
+  with gone as (
+    delete from only tide.outbox_default
+    where at < now() - older_than and pg_visible_in_snapshot(xid, published) and pg_visible_in_snapshot(xid, state.settled) returning xid),
+  last as (select xid from gone order by xid desc limit 1)
+  update tide.relay_state set dropped_xid = greatest(dropped_xid, last.xid) from last;
 end $$;
-comment on function tide.drop_partitions(interval, pg_snapshot) is 'Drops outbox partitions that are old and wholly published; returns their names';
+comment on function tide.drop_partitions(interval, pg_snapshot, interval) is 'Drops outbox partitions that are old and wholly published, and were some time ago; returns their names';
 
 create or replace function tide.system_identifier() returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp as 'select system_identifier::text from pg_control_system()';

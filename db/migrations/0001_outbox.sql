@@ -46,6 +46,11 @@ create table tide.relay_state (
   stream_created    text        not null,
   system_identifier text        not null,
   acked_seq         bigint      not null,
-  updated_at        timestamptz not null default now()
+  updated_at        timestamptz not null default now(),
+  -- What was published at settled_at: old partitions that it saw may go once that is long enough ago (tide.drop_partitions).
+  settled           pg_snapshot,
+  settled_at        timestamptz,
+  dropped_xid       xid8
 );
 comment on table tide.relay_state is 'One row: the epoch, and the highest stream sequence the relay was acknowledged';
+comment on column tide.relay_state.dropped_xid is 'The largest transaction id of any row that was ever dropped: a stream that has not seen it cannot be filled again whole';

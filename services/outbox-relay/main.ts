@@ -16,6 +16,6 @@ runService(
     const status = yield* makeStatus
     yield* serveObserve("relay", status.reasons)
     const { databaseUrl, directUrl, natsUrl } = config
-    return yield* relay({ databaseUrl: Redacted.value(databaseUrl), directUrl: Redacted.value(directUrl), natsUrl: Redacted.value(natsUrl) }, status)
+    return yield* relay({ ...config, databaseUrl: Redacted.value(databaseUrl), directUrl: Redacted.value(directUrl), natsUrl: Redacted.value(natsUrl) }, status)
   }),
 )

@@ -7,12 +7,13 @@ import { connectNats } from "#nats/connection.ts"
 import type { Nats, NatsError } from "#nats/connection.ts"
 import { RELAY_RETRY_MS } from "#protocol/limits.ts"
 import { makeBell } from "./bell.ts"
+import type { RelayConfig } from "./config.ts"
 import { postgresStopped, RelayStopped } from "./errors.ts"
 import { takeLease } from "./lease.ts"
 import type { Status } from "./status.ts"
 import { work } from "./work.ts"
 
-export interface Addresses {
+export interface Settings extends Omit<RelayConfig, "databaseUrl" | "directUrl" | "natsUrl"> {
   /** For reading the outbox; may be a pooler's. */
   readonly databaseUrl: string
   /** For the lease, the wake lock and notifications: straight to Postgres. */
@@ -21,10 +22,10 @@ export interface Addresses {
 }
 
 /** Runs until it is interrupted; then what was handed over is settled first. Fails where it was told wrong: NATS does not take the credentials, a pooler has the lease's address. */
-export const relay = (addresses: Addresses, status: Status): Effect.Effect<never, NatsError | ConfigProblem, Scope.Scope> =>
+export const relay = (settings: Settings, status: Status): Effect.Effect<never, NatsError | ConfigProblem, Scope.Scope> =>
   Effect.gen(function* () {
-    const nats = yield* connectNats(addresses.natsUrl, "relay", (error) => status.waiting(`waiting for NATS: ${error.message}`, error.hint))
-    return yield* turn(addresses, nats, status).pipe(
+    const nats = yield* connectNats(settings.natsUrl, "relay", (error) => status.waiting(`waiting for NATS: ${error.message}`, error.hint))
+    return yield* turn(settings, nats, status).pipe(
       Effect.scoped,
       Effect.catchIf((why) => why._tag !== "ConfigProblem", (why) => status.waiting(why.message, why.hint)),
       Effect.andThen(Effect.sleep(RELAY_RETRY_MS / 4)),
@@ -33,7 +34,7 @@ export const relay = (addresses: Addresses, status: Status): Effect.Effect<never
   })
 
 /** Takes the lease and works, once. */
-const turn = ({ databaseUrl, directUrl }: Addresses, nats: Nats, status: Status) =>
+const turn = ({ databaseUrl, directUrl, outboxDays, birth }: Settings, nats: Nats, status: Status) =>
   Effect.gen(function* () {
     const lease = yield* takeLease(directUrl, status.standingBy)
     const bell = makeBell()
@@ -47,7 +48,7 @@ const turn = ({ databaseUrl, directUrl }: Addresses, nats: Nats, status: Status)
     )
     const state = { stopped: false }
     yield* Effect.acquireUseRelease(
-      Effect.sync(() => work({ nats, lease, sql, bell, status, stopped: () => state.stopped })),
+      Effect.sync(() => work({ nats, lease, sql, bell, status, outboxDays, birth, stopped: () => state.stopped })),
       (working) => Effect.tryPromise({ try: () => working, catch: (cause) => (cause instanceof RelayStopped ? cause : postgresStopped(cause)) }),
       (working) =>
         Effect.promise(() => {

@@ -9,12 +9,15 @@ export interface Status {
   readonly stopped: (why: RelayStopped) => Promise<void>
   readonly waiting: (what: string, hint: string) => Effect.Effect<void>
   readonly standingBy: Effect.Effect<void>
+  /** Something to look at that keeps nobody from publishing: the same again is not logged again. */
+  readonly warn: (what: string, hint: string) => void
 }
 
 /** Logs with the context of whoever makes it. The same reason again is not logged again. */
 export const makeStatus: Effect.Effect<Status> = Effect.gen(function* () {
   const context = yield* Effect.context<never>()
   let reasons: ReadonlyArray<string> = ["starting"]
+  const warned = new Set<string>()
   const become = (now: ReadonlyArray<string>, log: Effect.Effect<void>): Effect.Effect<void> =>
     Effect.suspend(() => {
       const same = now.length === reasons.length && now.every((reason, i) => reason === reasons[i])
@@ -29,6 +32,15 @@ export const makeStatus: Effect.Effect<Status> = Effect.gen(function* () {
     working: (what) => run(become([], Effect.log(`publishing, ${what}`))),
     stopped: (why) => run(waiting(why.message, why.hint)),
     waiting,
+    warn: (what, hint) => {
+      if (warned.has(what)) return
+      if (warned.size >= WARNINGS_KEPT) warned.clear()
+      warned.add(what)
+      void run(Effect.logWarning(what).pipe(Effect.annotateLogs({ hint })))
+    },
     standingBy: become([], Effect.log("another relay has the lease: standing by")),
   }
 })
+
+/** Different warnings remembered: after so many they may be said once more. */
+const WARNINGS_KEPT = 100

@@ -1,6 +1,7 @@
 /** Where the stream ends: the sequence to go on from, and the cursor on its last message. All that a relay needs to know before it publishes. */
 import type { StoredMsg } from "@nats-io/jetstream"
 import type { Nats } from "#nats/connection.ts"
+import type { StreamBirth } from "#nats/streams.ts"
 import { applyStreams, CHANGES, STATE, StreamConflict, streamInfo } from "#nats/streams.ts"
 import { HEADER } from "#protocol/event.ts"
 import type { RelayCursor } from "./cursor.ts"
@@ -18,9 +19,9 @@ export interface StreamEnd {
 }
 
 /** Makes the streams where there are none, and reads the end. Rejects with `RelayStopped`. */
-export const readStreamEnd = async (nats: Nats): Promise<StreamEnd> => {
+export const readStreamEnd = async (nats: Nats, birth: StreamBirth): Promise<StreamEnd> => {
   try {
-    const { created, state } = await applyStreams(nats)
+    const { created, state } = await applyStreams(nats, birth)
     const last = state.last_seq
     const mirror = await streamInfo(nats, STATE)
     return { created, last, state: mirror?.state.last_seq ?? 0, cursor: last === 0 ? null : await lastCursor(nats, state.first_seq, last) }

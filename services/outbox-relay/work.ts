@@ -12,8 +12,9 @@
  */
 import { randomBytes } from "node:crypto"
 import type { Nats } from "#nats/connection.ts"
+import type { StreamBirth } from "#nats/streams.ts"
 import type { Sql } from "#db/postgres.ts"
-import { BATCH_MESSAGES, MESSAGE_BYTES, PARTITIONS_MS, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
+import { BATCH_MESSAGES, MESSAGE_BYTES, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import type { Bell } from "./bell.ts"
 import type { RelayCursor } from "./cursor.ts"
 import { advance, windowDone } from "./cursor.ts"
@@ -27,6 +28,7 @@ import type { Batch } from "./pack.ts"
 import { packer } from "./pack.ts"
 import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
+import { keepPartitions } from "./retention.ts"
 import type { Status } from "./status.ts"
 import { readStreamEnd } from "./stream-end.ts"
 import { waker } from "./wake.ts"
@@ -40,6 +42,8 @@ export interface Work {
   /** Rung by notifications, and by whatever else the loop must not sleep through. */
   readonly bell: Bell
   readonly status: Status
+  readonly outboxDays: number
+  readonly birth: StreamBirth
   readonly stopped: () => boolean
 }
 
@@ -56,7 +60,10 @@ export const work = async (on: Work): Promise<void> => {
     noted = now.ackedSeq
   }
   const noting = setInterval(() => void noteKnown().catch(() => {}), RELAY_NOTE_MS)
-  const partitions = setInterval(() => void lease.session`select tide.make_partitions()`.catch(() => {}), PARTITIONS_MS)
+  /** What the stream holds whole, as far as it was acknowledged. */
+  let published: string | null = null
+  const retention = keepPartitions(lease.session, on.outboxDays, () => (lease.lost() ? null : published), (why) =>
+    status.warn(`the outbox's partitions could not be looked after: ${why}`, "trying again within the hour; npx tideline doctor says how large the outbox is"))
   let moved = false
   const stopListening = nats.onStatus(() => {
     moved = true
@@ -70,7 +77,7 @@ export const work = async (on: Work): Promise<void> => {
   const fromTheEnd = async (): Promise<void> => {
     if (!nats.connected()) throw natsStopped(new Error("there is no connection"))
     moved = false
-    const end = await readStreamEnd(nats)
+    const end = await readStreamEnd(nats, on.birth)
     const { remembered, now } = await recall(lease.session).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
     const acked = known === null || known.epoch !== remembered?.epoch ? 0 : known.ackedSeq
     const decision = decideEpoch(end, remembered, acked, now, new Date().toISOString(), randomBytes(4).toString("hex"))
@@ -89,6 +96,7 @@ export const work = async (on: Work): Promise<void> => {
     known = { epoch: cursor.epoch, streamCreated: end.created, ackedSeq: last }
     await note(lease.session, known).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
     noted = last
+    published = cursor.last
     metrics.epochNumber.set(Number.parseInt(cursor.epoch, 10))
     metrics.ackedSeq.set(last)
     await status.working(decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`)
@@ -101,6 +109,7 @@ export const work = async (on: Work): Promise<void> => {
     if (large !== undefined) return Promise.reject(tooLarge(large.row.entity, large.row.id, large.bytes))
     return out.put(batch, cursor, (seq) => {
       known = { ...known!, ackedSeq: seq }
+      published = cursor.last
       metrics.ackedSeq.set(seq)
       metrics.published(batch)
     })
@@ -149,7 +158,11 @@ export const work = async (on: Work): Promise<void> => {
           const { tx, id } = batch.at(-1)!.row
           await put(out, batch, i === ready.length - 1 ? windowDone(cursor, window) : advance(cursor, window, tx, id))
         }
-      } else await out.settle()
+      } else {
+        await out.settle()
+        published = window
+        retention.tick()
+      }
       cursor = windowDone(cursor, window)
       await wake.next(found, window)
       if (moved) throw natsStopped(new Error("the connection was lost"))
@@ -176,7 +189,7 @@ export const work = async (on: Work): Promise<void> => {
   } finally {
     metrics.active.set(0)
     clearInterval(noting)
-    clearInterval(partitions)
+    retention.stop()
     stopListening()
   }
 }

@@ -23,12 +23,12 @@ export interface RelayProcess {
   readonly log: () => string
 }
 
-/** Starts a relay; it ends with this process at the latest. */
-export const startRelay = async (databaseUrl: string, natsUrl: string): Promise<RelayProcess> => {
+/** Starts a relay, with more settings if given; it ends with this process at the latest. */
+export const startRelay = async (databaseUrl: string, natsUrl: string, settings: Readonly<Record<string, string>> = {}): Promise<RelayProcess> => {
   const port = await Effect.runPromise(freePort())
   const child = spawn(process.execPath, [MAIN], {
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, TIDELINE_OBSERVE_PORT: String(port), TIDELINE_SUPERVISED: "1" },
+    env: { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, TIDELINE_OBSERVE_PORT: String(port), TIDELINE_SUPERVISED: "1", ...settings },
   })
   let log = ""
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()))
