@@ -13,6 +13,8 @@ const MAIN = fileURLToPath(new URL("../../services/outbox-relay/main.ts", import
 
 export interface RelayProcess {
   readonly pid: number
+  /** Resolves with the exit code when it has ended. */
+  readonly ended: Promise<number | null>
   /** Sends the signal and, unless it only pauses, waits for the end; answers the exit code. */
   readonly end: (signal: "SIGTERM" | "SIGKILL") => Promise<number | null>
   readonly signal: (signal: "SIGSTOP" | "SIGCONT") => void
@@ -32,15 +34,15 @@ export const startRelay = async (databaseUrl: string, natsUrl: string, settings:
   })
   let log = ""
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()))
-  const ended = once(child, "exit")
+  const ended = once(child, "exit").then(([code]) => code as number | null)
   const ask = async (path: string): Promise<string | null> => fetch(`http://127.0.0.1:${port}${path}`).then((r) => r.text(), () => null)
   return {
     pid: child.pid!,
+    ended,
     end: async (signal) => {
       child.kill("SIGCONT")
       child.kill(signal)
-      const [code] = (await ended) as [number | null]
-      return code
+      return ended
     },
     signal: (signal) => child.kill(signal),
     reasons: async () => {
