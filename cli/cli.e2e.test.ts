@@ -134,8 +134,8 @@ describe("doctor", () => {
 
   it("names what is, and what to do", async () => {
     await sql`alter table app.task disable trigger tide_update`
-    expect(await find("tracked task")).toMatchObject({ state: "problem", found: expect.stringContaining("tide_update"), todo: expect.stringContaining("enable trigger") })
-    await sql`alter table app.task enable trigger tide_update`
+    expect(await find("tracked task")).toMatchObject({ state: "problem", found: expect.stringContaining("tide_update"), todo: expect.stringContaining("npx tideline track app.task") })
+    await sql`alter table app.task enable always trigger tide_update`
     await sql`alter table app.task add column estimate integer`
     expect(await find("tracked task")).toMatchObject({ state: "warning", found: expect.stringContaining("its columns changed"), todo: expect.stringContaining("--scope project_id") })
     await sql`alter table app.task drop column estimate`

@@ -72,7 +72,7 @@ const triggers = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>, CommandFailed
       : rows.map(({ entity, table_name, there, names, disabled, again, what }) => {
           const check = `tracked ${entity}`
           if (!there) return problem(check, `Its table ${table_name} was dropped.`, `npx tideline untrack ${entity}`)
-          if (disabled.length > 0) return problem(check, `Triggers on ${table_name} are disabled (${disabled.join(", ")}): its changes are lost.`, `alter table ${table_name} enable trigger all; then npx tideline backfill ${table_name}`)
+          if (disabled.length > 0) return problem(check, `Triggers on ${table_name} are disabled (${disabled.join(", ")}): its changes are lost.`, `${again}; then npx tideline backfill ${table_name}`)
           const needed = names.includes("tide_change") ? ["tide_change", "tide_truncate"] : ["tide_insert", "tide_update", "tide_delete", "tide_truncate"]
           const missing = needed.filter((name) => !names.includes(name))
           if (missing.length > 0) return problem(check, `Triggers on ${table_name} are missing (${missing.join(", ")}): its changes are lost.`, `${again}; then npx tideline backfill ${table_name}`)

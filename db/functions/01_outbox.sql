@@ -5,6 +5,14 @@ create or replace function tide.wake_key() returns bigint language sql immutable
 -- The relay that holds lease_key is the one that works.
 create or replace function tide.lease_key() returns bigint language sql immutable parallel safe as 'select 7419002::bigint';
 
+-- What a writer does that found the relay asleep. A transaction that notifies cannot be prepared (PREPARE TRANSACTION): where a
+-- server allows prepared transactions nobody notifies, and the relay does not sleep (services/outbox-relay/wake.ts).
+create or replace function tide.wake_relay() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+  if current_setting('max_prepared_transactions') = '0' then perform pg_notify('tide_wake', ''); end if;
+end $$;
+
 -- Makes the partitions of today and the next days (UTC); returns how many were missing. Attaching takes a short exclusive
 -- lock on the default partition alone, so writers do not wait; lock_timeout keeps readers from queueing behind it.
 create or replace function tide.make_partitions(days_ahead integer default 3) returns integer

@@ -7,11 +7,12 @@
 --               one INSERT: 4 microseconds a row where a row trigger takes 20; a single row costs about the same.
 --   rows        a partitioned table, a partition, an inheritance child: a statement that names another table of the tree
 --               changes their rows without firing their statement triggers; row triggers fire, and new partitions get them.
+--               So does a table that a subscription fills: what applies it fires row triggers only.
 --
 -- An address is (scope, entity, id). An UPDATE pairs old and new rows by id: one that changed its key or its scope is a DELETE
 -- of the old address and then an INSERT of the new one.
 --
--- The newest outbox row of an address must hold its newest image. Three things can put an older one last, and the remedy is the same:
+-- The newest outbox row of an address must hold its newest image. Four things can put an older one last, and the remedy is the same:
 -- to tell what is in the table now instead of what the statement left there.
 --   * A row trigger of the application changes rows of this table again. That inner statement writes its outbox rows before the outer
 --     one does. It is known by its trigger depth; it sets tide.nested_<entity>, and the rest of the transaction tells what is there now.
@@ -19,6 +20,12 @@
 --     its transition tables, which may then hold a row twice, and may be told after a deletion of the same row. So for a table with
 --     such a key only an UPDATE of a single row is told as it came, and not after a deletion.
 --   * A deferrable primary key: two rows may trade places. Such a table always tells what is there now.
+--   * A function that a statement calls (… returning f(id), or after an INSERT in a WITH) changes rows of this table. That is no trigger's depth, but
+--     the call stack shows it: a statement of a function leaves its stack in tide.stack_<entity>, and one that finds its own stack at the end of a
+--     longer one was under way when that one ran. A statement of no function is careful after any that was one's.
+-- A deletion is told only where the row is gone: in one statement with an INSERT of the same key (WITH), the DELETE may be told last.
+--
+-- Triggers fire always, also where session_replication_role is replica: what a restore or a subscription writes is a change like any other.
 
 -- Refusals ----------------------------------------------------------------------------------------------------------------
 
@@ -133,8 +140,19 @@ return (
     'set search_path = pg_catalog, pg_temp',
     case when zoned or other then $f$set timezone = 'UTC'$f$ end,
     case when floating or other then 'set extra_float_digits = 1' end,
-    case when other then $f$set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex'$f$ end)
+    case when other then $f$set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set lc_monetary = 'C'$f$ end)
   from kinds);
+
+-- The row `alias` of a trigger as JSON. Postgres leaves virtual generated columns out of it, so they are computed here.
+create or replace function tide.image_expression(relation oid, alias text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (
+  select case when bool_or(a.attgenerated = 'v')
+    then format('(select to_json(tide_r.*) from (select %s from (select %s.*) tide_v) tide_r)', string_agg(
+      case when a.attgenerated = 'v' then format('%s as %I', pg_get_expr(d.adbin, d.adrelid), a.attname) else format('tide_v.%I', a.attname) end, ', ' order by a.attnum), alias)
+    else format('to_json(%s.*)', alias) end
+  from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+  where a.attrelid = image_expression.relation and a.attnum > 0 and not a.attisdropped);
 
 create or replace function tide.capture_name(entity text) returns text
 language sql immutable parallel safe set search_path = pg_catalog, pg_temp
@@ -152,10 +170,12 @@ language plpgsql stable set search_path = pg_catalog, pg_temp as $fn$
 declare
   statements constant text := $t$
 #variable_conflict use_column
-begin
+declare
+  tide_stack text;
+begin{nesting}
   if tg_op = 'UPDATE' then
     {head}
-    select '{entity}', {id_n}, {fit_n}, 'UPDATE', to_json(tide_n.*), {image_o}, {context}
+    select '{entity}', {id_n}, {fit_n}, 'UPDATE', {image_n}, {image_o}, {context}
     from tide_new tide_n join tide_old tide_o on {o_is_n}
     where {calm} and not exists (select from tide_new offset 1){unmoved};
     if not found then
@@ -168,7 +188,7 @@ begin
     end if;
   elsif tg_op = 'INSERT' then
     {head}
-    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context}
+    select '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null, {context}
     from tide_new tide_n where {calm} and not exists (select from tide_new offset 1);
     if not found then
       if {careful} then
@@ -178,22 +198,16 @@ begin
         from {context_many} cross join tide_new tide_n join {table} tide_c on {c_is_n};
       else
         {head_many}
-        select tide_x.*, '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null
+        select tide_x.*, '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null
         from {context_many} cross join tide_new tide_n;
       end if;
     end if;
   elsif tg_op = 'DELETE' then
+    if {careful} then
+      perform set_config('tide.nested_{entity}', 'on', true);
+    end if;
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {calm};
-    if not found then
-      if {careful} then
-        perform set_config('tide.nested_{entity}', 'on', true);
-        {head_many}
-        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
-        from {context_many} cross join tide_old tide_o left join {table} tide_c on {c_is_o}
-        where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
-      end if;
-    end if;{deleted}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};{deleted}
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -215,8 +229,9 @@ end$t$;
   many_updated constant text := $t${many_moved}{head_many}
         select tide_x.*, '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
           case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null or {scope_o} is distinct from {scope_n} then 'INSERT' else 'UPDATE' end,
-          to_json(tide_n.*), case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
-        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n});$t$;
+          case when tide_n.{key} is not null then {image_n} end, case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
+        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
+        where case when tide_n.{key} is null then {gone} else true end;$t$;
   many_moved constant text := $t${head_many}
         select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
         from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
@@ -226,7 +241,9 @@ end$t$;
   deleted constant text := $t$
     if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
   rows constant text := $t$
-begin
+declare
+  tide_stack text;
+begin{nesting}
   if ({careful}) and tg_op <> 'TRUNCATE' then
     perform set_config('tide.nested_{entity}', 'on', true);
     if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
@@ -245,7 +262,7 @@ begin
   elsif tg_op = 'TRUNCATE' then{truncated}
   elsif tg_op = 'UPDATE' and ({id_old} = {id_new}) and ({scope_old} is not distinct from {scope_new}) then
     {head}
-    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', to_json(new), {image_old}, {context});
+    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context});
   else
     if tg_op <> 'INSERT' then
       {head}
@@ -253,7 +270,7 @@ begin
     end if;
     if tg_op <> 'DELETE' then
       {head}
-      values ('{entity}', {id_new}, {fit_new}, 'INSERT', to_json(new), null, {context});
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
     end if;
   end if;
   if pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -269,7 +286,23 @@ end$t$;
     select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from {truncated_rows};$t$;
   wake_up constant text := $t$
     perform pg_advisory_unlock_shared({wake});
-    perform pg_notify('tide_wake', '');$t$;
+    perform tide.wake_relay();$t$;
+  -- Is another capture of this table under way, or was one, below this statement? (What is longest is looked at last.)
+  nesting constant text := $t$
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack_{entity}', true) <> '' then
+      perform set_config('tide.nested_{entity}', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack_{entity}', true) then
+      if right(current_setting('tide.stack_{entity}', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested_{entity}', 'on', true);
+      end if;
+      perform set_config('tide.stack_{entity}', tide_stack, true);
+    end if;
+  end if;$t$;
   who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
   plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
   source text := case when by_row then rows else statements end;
@@ -285,6 +318,8 @@ begin
       ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
       ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
+      ('nesting', nesting),
+      ('gone', '(select true from {table} tide_c where {c_is_o} and {scope_o} is not distinct from {scope_c} limit 1) is null'),
       ('truncated', truncated),
       ('wake_up', wake_up),
       ('head_many', 'insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)'),
@@ -308,8 +343,8 @@ begin
       ('fit_n', tide.fitting_scope_expression(relation, scope, 'tide_n')),
       ('fit_c', tide.fitting_scope_expression(relation, scope, 'tide_c')),
       ('fit_new', tide.fitting_scope_expression(relation, scope, 'new')),
-      ('image_o', case when before_image then 'to_json(tide_o.*)' else 'null::json' end),
-      ('image_old', case when before_image then 'to_json(old)' else 'null::json' end),
+      ('image_o', case when before_image then '{row_o}' else 'null::json' end),
+      ('image_old', case when before_image then '{row_old}' else 'null::json' end),
       ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
         else format('(%s) collate "C" = (%s)', tide.id_expression(relation, keys, 'tide_o'), tide.id_expression(relation, keys, 'tide_n')) end),
       ('c_is_n_or_o', tide.key_match(relation, keys, 'tide_c', array['tide_n', 'tide_o'])),
@@ -324,7 +359,11 @@ begin
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),
-      ('table', table_name)
+      ('table', table_name),
+      ('row_o', tide.image_expression(relation, 'tide_o')),
+      ('row_old', tide.image_expression(relation, 'old')),
+      ('image_n', tide.image_expression(relation, 'tide_n')),
+      ('image_new', tide.image_expression(relation, 'new'))
     ) parts(name, value)
   loop
     source := replace(source, '{' || part.name || '}', part.value);

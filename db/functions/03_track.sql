@@ -12,7 +12,7 @@ create or replace function tide.capture_shape(relation regclass, out table_name 
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
   select format('%I.%I', n.nspname, c.relname),
-    c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid),
+    c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid) or exists (select from pg_subscription_rel where srrelid = c.oid),
     exists (
       select from pg_constraint f where f.conrelid = c.oid and f.contype = 'f' and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('n', 'd'))),
     not i.indimmediate
@@ -50,8 +50,12 @@ begin
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
   end if;
-  for made in select tgname from pg_trigger where tgrelid = attach.relation and tgname like 'tide\_%' and tgenabled = 'D' loop
-    execute format('alter table %s enable trigger %I', relation, made);
+  -- Always: session_replication_role = replica turns ordinary triggers off. Partitions have triggers of their own, made from the parent's.
+  for member, made in
+    select g.tgrelid, g.tgname from pg_trigger g
+    where g.tgname like 'tide\_%' and g.tgenabled <> 'A' and (g.tgrelid = attach.relation or g.tgrelid in (select relid from pg_partition_tree(attach.relation)))
+  loop
+    execute format('alter table only %s enable always trigger %I', member, made);
   end loop;
 end $fn$;
 
@@ -65,7 +69,7 @@ end $$;
 -- A DELETE of every row at its present address: the log forgets them.
 create or replace function tide.forget_rows(tracked tide.tracked) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
-set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1 as $$
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set lc_monetary = 'C' set extra_float_digits = 1 as $$
 begin
   if exists (select from unnest(tracked.key_columns || tracked.scope_column) c where c is not null and tide.column_type(tracked.relation, c) is null) then
     raise warning 'the columns that made the addresses of % are gone or renamed', tracked.table_name
@@ -76,7 +80,7 @@ begin
     'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
     case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
-  perform pg_notify('tide_wake', '');
+  perform tide.wake_relay();
 end $$;
 
 create or replace function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
@@ -116,6 +120,10 @@ begin
   if scope is not null and tide.column_type(relation, scope) is null then
     perform tide.refuse(format('tide.track: %s has no column %L to be the scope', target.table_name, scope),
       'Columns: ' || (select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = track.relation and attnum > 0 and not attisdropped));
+  end if;
+  if row_security_active(relation) then
+    perform tide.refuse(format('tide.track: policies of %s hide rows from %s', target.table_name, current_user),
+      'Where a trigger looks at the table again, a hidden row would count as deleted. Track it as its owner without FORCE ROW LEVEL SECURITY, or as a role with BYPASSRLS.');
   end if;
   if not has_table_privilege(relation, 'select') then
     perform tide.refuse(format('tide.track: %s may not read %s', current_user, target.table_name), format('grant select on %s to %I', target.table_name, current_user));
@@ -202,8 +210,9 @@ begin
       what := 'its scope column is gone';
     else
       wanted := case when shape.by_row then array['tide_change', 'tide_truncate'] else array['tide_insert', 'tide_update', 'tide_delete', 'tide_truncate'] end;
-      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled in ('O', 'A')) < cardinality(wanted) then
-        what := 'its triggers are gone or disabled';
+      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled = 'A') < cardinality(wanted) then
+        what := case when exists (select from pg_subscription_rel where srrelid = held.relation) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_change')
+          then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
       elsif not exists (
         select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
           and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.twice, shape.deferrable_key)

@@ -102,7 +102,7 @@ create or replace function tide.mutate(mutation jsonb, user_id text) returns jso
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 -- The settings under which capture functions write images: what `current` and a comparison with `base` must agree with.
-set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set lc_monetary = 'C' set extra_float_digits = 1
 -- Local to this call, so that neither outlives it in the caller's transaction.
 set tide.user_id = '' set tide.mutation_id = ''
 as $fn$

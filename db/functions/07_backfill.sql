@@ -11,7 +11,7 @@
 create or replace function tide.backfill_page(relation regclass, after_key text[] default null, page_size integer default 1000, out rows integer, out last_key text[])
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set extra_float_digits = 1
+set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set lc_monetary = 'C' set extra_float_digits = 1
 as $fn$
 declare
   held tide.tracked;
@@ -54,7 +54,7 @@ begin
   using last_key, after_key;
   get diagnostics rows = row_count;
   if seen < page_size then last_key := null; end if;
-  perform pg_notify('tide_wake', '');
+  perform tide.wake_relay();
 end $fn$;
 comment on function tide.backfill_page(regclass, text[], integer) is 'Makes one page of existing rows READ events; last_key is what to go on after, null at the end';
 

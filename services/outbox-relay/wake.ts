@@ -8,7 +8,8 @@
  *   xmax would not do: it is one above the highest id that has *ended*, and a writer under way may have that very id or a higher one.)
  * - **asleep**: a notification comes for every change. One look in half a minute stands against a lost one.
  *
- * A notification is only a hint: looking alone would be right, and slow.
+ * A notification is only a hint: looking alone would be right, and slow. Where the server allows prepared transactions, looking is all there is: a
+ * transaction that notified cannot be prepared, so nobody notifies (tide.wake_relay), and the relay stays drowsy.
  */
 import type { Sql } from "#db/postgres.ts"
 import { RELAY_ASLEEP_MS, RELAY_AWAKE_MS, RELAY_BUSY_LOOKS, RELAY_DROWSY_MS, RELAY_LOOK_MS } from "#protocol/limits.ts"
@@ -28,6 +29,8 @@ export const waker = (session: Sql, bell: Bell): Waker => {
   let state: Wakefulness = "drowsy"
   /** Transactions with lower ids may not know that the relay does not hold the lock. Null until it was noted. */
   let old: bigint | null = null
+  /** Whether writers notify at all. */
+  let notified = false
   let busy = 0
   let pause = 1
   let idle = 0
@@ -56,9 +59,11 @@ export const waker = (session: Sql, bell: Bell): Waker => {
       if (state === "awake" && idle >= RELAY_AWAKE_MS) return letGo()
       if (state === "drowsy") {
         if (old === null) {
-          const [own] = await session<Array<{ xid: string }>>`select pg_current_xact_id()::text as xid`
+          const [own] = await session<Array<{ xid: string; notified: boolean }>>`
+            select pg_current_xact_id()::text as xid, current_setting('max_prepared_transactions') = '0' as notified`
           old = BigInt(own!.xid)
-        } else if (parseSnapshot(window)!.xmin >= old) state = "asleep"
+          notified = own!.notified
+        } else if (notified && parseSnapshot(window)!.xmin >= old) state = "asleep"
       }
       const wait = state === "asleep" ? RELAY_ASLEEP_MS : state === "awake" ? RELAY_LOOK_MS : pause
       if (state === "drowsy") pause = Math.min(pause * 2, RELAY_DROWSY_MS)
