@@ -198,8 +198,12 @@ begin
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
   end if;
-  for made in select tgname from pg_trigger where tgrelid = attach.relation and tgname like 'tide\_%' and tgenabled = 'D' loop
-    execute format('alter table %s enable trigger %I', relation, made);
+  -- Always: session_replication_role = replica turns ordinary triggers off. Partitions have triggers of their own, made from the parent's.
+  for member, made in
+    select g.tgrelid, g.tgname from pg_trigger g
+    where g.tgname like 'tide\_%' and g.tgenabled <> 'A' and (g.tgrelid = attach.relation or g.tgrelid in (select relid from pg_partition_tree(attach.relation)))
+  loop
+    execute format('alter table only %s enable always trigger %I', member, made);
   end loop;
 end $function$
 ;
@@ -232,6 +236,7 @@ CREATE OR REPLACE FUNCTION tide.backfill_page(relation regclass, after_key text[
  SET "DateStyle" TO 'ISO, YMD'
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
  SET extra_float_digits TO '1'
 AS $function$
 declare
@@ -275,7 +280,7 @@ begin
   using last_key, after_key;
   get diagnostics rows = row_count;
   if seen < page_size then last_key := null; end if;
-  perform pg_notify('tide_wake', '');
+  perform tide.wake_relay();
 end $function$
 ;
 
@@ -289,9 +294,26 @@ CREATE OR REPLACE FUNCTION tide.capture__entity()
  SET "DateStyle" TO 'ISO, YMD'
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
 AS $function$
 #variable_conflict use_column
+declare
+  tide_stack text;
 begin
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__entity', true) <> '' then
+      perform set_config('tide.nested__entity', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__entity', true) then
+      if right(current_setting('tide.stack__entity', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__entity', 'on', true);
+      end if;
+      perform set_config('tide.stack__entity', tide_stack, true);
+    end if;
+  end if;
   if tg_op = 'UPDATE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
@@ -314,8 +336,9 @@ begin
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_entity', coalesce((case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), tide_o.entity::text), case when tide_n.entity is null then null::text else null::text end,
           case when tide_n.entity is null then 'DELETE' when tide_o.entity is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
-          to_json(tide_n.*), case when tide_n.entity is null or null::text is not distinct from null::text then to_json(tide_o.*) end
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text));
+          case when tide_n.entity is not null then to_json(tide_n.*) end, case when tide_n.entity is null or null::text is not distinct from null::text then to_json(tide_o.*) end
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text))
+        where case when tide_n.entity is null then (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text and null::text is not distinct from null::text limit 1) is null else true end;
       end if;
     end if;
   elsif tg_op = 'INSERT' then
@@ -335,17 +358,11 @@ begin
       end if;
     end if;
   elsif tg_op = 'DELETE' then
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on';
-    if not found then
-      if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
-        perform set_config('tide.nested__entity', 'on', true);
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select tide_x.*, '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*)
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_old tide_o left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text
-        where tide_c.entity is null or null::text is distinct from null::text;
-      end if;
+    if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
+      perform set_config('tide.nested__entity', 'on', true);
     end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text and null::text is not distinct from null::text limit 1) is null;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -356,7 +373,7 @@ begin
   end if;
   if found and pg_try_advisory_lock_shared(7419001) then
     perform pg_advisory_unlock_shared(7419001);
-    perform pg_notify('tide_wake', '');
+    perform tide.wake_relay();
   end if;
   return null;
 end$function$
@@ -370,7 +387,23 @@ CREATE OR REPLACE FUNCTION tide.capture__grant()
  SET "TimeZone" TO 'UTC'
 AS $function$
 #variable_conflict use_column
+declare
+  tide_stack text;
 begin
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__grant', true) <> '' then
+      perform set_config('tide.nested__grant', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__grant', true) then
+      if right(current_setting('tide.stack__grant', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__grant', 'on', true);
+      end if;
+      perform set_config('tide.stack__grant', tide_stack, true);
+    end if;
+  end if;
   if tg_op = 'UPDATE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
@@ -393,8 +426,9 @@ begin
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_grant', coalesce((case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), tide_o.id::text), case when tide_n.id is null then null::text else null::text end,
           case when tide_n.id is null then 'DELETE' when tide_o.id is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
-          to_json(tide_n.*), case when tide_n.id is null or null::text is not distinct from null::text then to_json(tide_o.*) end
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text));
+          case when tide_n.id is not null then to_json(tide_n.*) end, case when tide_n.id is null or null::text is not distinct from null::text then to_json(tide_o.*) end
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text))
+        where case when tide_n.id is null then (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text and null::text is not distinct from null::text limit 1) is null else true end;
       end if;
     end if;
   elsif tg_op = 'INSERT' then
@@ -414,17 +448,11 @@ begin
       end if;
     end if;
   elsif tg_op = 'DELETE' then
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on';
-    if not found then
-      if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
-        perform set_config('tide.nested__grant', 'on', true);
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select tide_x.*, '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*)
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_old tide_o left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text
-        where tide_c.id is null or null::text is distinct from null::text;
-      end if;
+    if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
+      perform set_config('tide.nested__grant', 'on', true);
     end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text and null::text is not distinct from null::text limit 1) is null;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -435,7 +463,7 @@ begin
   end if;
   if found and pg_try_advisory_lock_shared(7419001) then
     perform pg_advisory_unlock_shared(7419001);
-    perform pg_notify('tide_wake', '');
+    perform tide.wake_relay();
   end if;
   return null;
 end$function$
@@ -449,7 +477,23 @@ CREATE OR REPLACE FUNCTION tide.capture__member()
  SET "TimeZone" TO 'UTC'
 AS $function$
 #variable_conflict use_column
+declare
+  tide_stack text;
 begin
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__member', true) <> '' then
+      perform set_config('tide.nested__member', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__member', true) then
+      if right(current_setting('tide.stack__member', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__member', 'on', true);
+      end if;
+      perform set_config('tide.stack__member', tide_stack, true);
+    end if;
+  end if;
   if tg_op = 'UPDATE' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
@@ -472,8 +516,9 @@ begin
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_member', coalesce((case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))), case when tide_n.role is null then null::text else null::text end,
           case when tide_n.role is null then 'DELETE' when tide_o.role is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
-          to_json(tide_n.*), case when tide_n.role is null or null::text is not distinct from null::text then to_json(tide_o.*) end
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))));
+          case when tide_n.role is not null then to_json(tide_n.*) end, case when tide_n.role is null or null::text is not distinct from null::text then to_json(tide_o.*) end
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))))
+        where case when tide_n.role is null then (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text and null::text is not distinct from null::text limit 1) is null else true end;
       end if;
     end if;
   elsif tg_op = 'INSERT' then
@@ -493,17 +538,11 @@ begin
       end if;
     end if;
   elsif tg_op = 'DELETE' then
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on';
-    if not found then
-      if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
-        perform set_config('tide.nested__member', 'on', true);
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select tide_x.*, '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*)
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_old tide_o left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text
-        where tide_c.role is null or null::text is distinct from null::text;
-      end if;
+    if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
+      perform set_config('tide.nested__member', 'on', true);
     end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text and null::text is not distinct from null::text limit 1) is null;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -514,7 +553,7 @@ begin
   end if;
   if found and pg_try_advisory_lock_shared(7419001) then
     perform pg_advisory_unlock_shared(7419001);
-    perform pg_notify('tide_wake', '');
+    perform tide.wake_relay();
   end if;
   return null;
 end$function$
@@ -537,7 +576,9 @@ BEGIN ATOMIC
  SELECT format('%I.%I'::text, n.nspname, c.relname) AS format,
      ((c.relkind = 'p'::"char") OR (EXISTS ( SELECT
             FROM pg_inherits
-           WHERE (pg_inherits.inhrelid = c.oid)))),
+           WHERE (pg_inherits.inhrelid = c.oid))) OR (EXISTS ( SELECT
+            FROM pg_subscription_rel
+           WHERE (pg_subscription_rel.srrelid = c.oid)))),
      (EXISTS ( SELECT
             FROM pg_constraint f
            WHERE ((f.conrelid = c.oid) AND (f.contype = 'f'::"char") AND ((f.confupdtype = ANY (ARRAY['c'::"char", 'n'::"char", 'd'::"char"])) OR (f.confdeltype = ANY (ARRAY['n'::"char", 'd'::"char"])))))) AS "exists",
@@ -558,10 +599,12 @@ AS $function$
 declare
   statements constant text := $t$
 #variable_conflict use_column
-begin
+declare
+  tide_stack text;
+begin{nesting}
   if tg_op = 'UPDATE' then
     {head}
-    select '{entity}', {id_n}, {fit_n}, 'UPDATE', to_json(tide_n.*), {image_o}, {context}
+    select '{entity}', {id_n}, {fit_n}, 'UPDATE', {image_n}, {image_o}, {context}
     from tide_new tide_n join tide_old tide_o on {o_is_n}
     where {calm} and not exists (select from tide_new offset 1){unmoved};
     if not found then
@@ -574,7 +617,7 @@ begin
     end if;
   elsif tg_op = 'INSERT' then
     {head}
-    select '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null, {context}
+    select '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null, {context}
     from tide_new tide_n where {calm} and not exists (select from tide_new offset 1);
     if not found then
       if {careful} then
@@ -584,22 +627,16 @@ begin
         from {context_many} cross join tide_new tide_n join {table} tide_c on {c_is_n};
       else
         {head_many}
-        select tide_x.*, '{entity}', {id_n}, {fit_n}, 'INSERT', to_json(tide_n.*), null
+        select tide_x.*, '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null
         from {context_many} cross join tide_new tide_n;
       end if;
     end if;
   elsif tg_op = 'DELETE' then
+    if {careful} then
+      perform set_config('tide.nested_{entity}', 'on', true);
+    end if;
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {calm};
-    if not found then
-      if {careful} then
-        perform set_config('tide.nested_{entity}', 'on', true);
-        {head_many}
-        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
-        from {context_many} cross join tide_old tide_o left join {table} tide_c on {c_is_o}
-        where tide_c.{key} is null or {scope_o} is distinct from {scope_c};
-      end if;
-    end if;{deleted}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};{deleted}
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -621,8 +658,9 @@ end$t$;
   many_updated constant text := $t${many_moved}{head_many}
         select tide_x.*, '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
           case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null or {scope_o} is distinct from {scope_n} then 'INSERT' else 'UPDATE' end,
-          to_json(tide_n.*), case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
-        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n});$t$;
+          case when tide_n.{key} is not null then {image_n} end, case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
+        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
+        where case when tide_n.{key} is null then {gone} else true end;$t$;
   many_moved constant text := $t${head_many}
         select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
         from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
@@ -632,7 +670,9 @@ end$t$;
   deleted constant text := $t$
     if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
   rows constant text := $t$
-begin
+declare
+  tide_stack text;
+begin{nesting}
   if ({careful}) and tg_op <> 'TRUNCATE' then
     perform set_config('tide.nested_{entity}', 'on', true);
     if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
@@ -651,7 +691,7 @@ begin
   elsif tg_op = 'TRUNCATE' then{truncated}
   elsif tg_op = 'UPDATE' and ({id_old} = {id_new}) and ({scope_old} is not distinct from {scope_new}) then
     {head}
-    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', to_json(new), {image_old}, {context});
+    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context});
   else
     if tg_op <> 'INSERT' then
       {head}
@@ -659,7 +699,7 @@ begin
     end if;
     if tg_op <> 'DELETE' then
       {head}
-      values ('{entity}', {id_new}, {fit_new}, 'INSERT', to_json(new), null, {context});
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
     end if;
   end if;
   if pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -675,7 +715,23 @@ end$t$;
     select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from {truncated_rows};$t$;
   wake_up constant text := $t$
     perform pg_advisory_unlock_shared({wake});
-    perform pg_notify('tide_wake', '');$t$;
+    perform tide.wake_relay();$t$;
+  -- Is another capture of this table under way, or was one, below this statement? (What is longest is looked at last.)
+  nesting constant text := $t$
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack_{entity}', true) <> '' then
+      perform set_config('tide.nested_{entity}', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack_{entity}', true) then
+      if right(current_setting('tide.stack_{entity}', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested_{entity}', 'on', true);
+      end if;
+      perform set_config('tide.stack_{entity}', tide_stack, true);
+    end if;
+  end if;$t$;
   who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
   plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
   source text := case when by_row then rows else statements end;
@@ -691,6 +747,8 @@ begin
       ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
       ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
+      ('nesting', nesting),
+      ('gone', '(select true from {table} tide_c where {c_is_o} and {scope_o} is not distinct from {scope_c} limit 1) is null'),
       ('truncated', truncated),
       ('wake_up', wake_up),
       ('head_many', 'insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)'),
@@ -714,8 +772,8 @@ begin
       ('fit_n', tide.fitting_scope_expression(relation, scope, 'tide_n')),
       ('fit_c', tide.fitting_scope_expression(relation, scope, 'tide_c')),
       ('fit_new', tide.fitting_scope_expression(relation, scope, 'new')),
-      ('image_o', case when before_image then 'to_json(tide_o.*)' else 'null::json' end),
-      ('image_old', case when before_image then 'to_json(old)' else 'null::json' end),
+      ('image_o', case when before_image then '{row_o}' else 'null::json' end),
+      ('image_old', case when before_image then '{row_old}' else 'null::json' end),
       ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
         else format('(%s) collate "C" = (%s)', tide.id_expression(relation, keys, 'tide_o'), tide.id_expression(relation, keys, 'tide_n')) end),
       ('c_is_n_or_o', tide.key_match(relation, keys, 'tide_c', array['tide_n', 'tide_o'])),
@@ -730,7 +788,11 @@ begin
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),
-      ('table', table_name)
+      ('table', table_name),
+      ('row_o', tide.image_expression(relation, 'tide_o')),
+      ('row_old', tide.image_expression(relation, 'old')),
+      ('image_n', tide.image_expression(relation, 'tide_n')),
+      ('image_new', tide.image_expression(relation, 'new'))
     ) parts(name, value)
   loop
     source := replace(source, '{' || part.name || '}', part.value);
@@ -899,6 +961,7 @@ CREATE OR REPLACE FUNCTION tide.forget_rows(tracked tide.tracked)
  SET "DateStyle" TO 'ISO, YMD'
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
  SET extra_float_digits TO '1'
 AS $function$
 begin
@@ -911,7 +974,7 @@ begin
     'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
     case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
-  perform pg_notify('tide_wake', '');
+  perform tide.wake_relay();
 end $function$
 ;
 
@@ -947,6 +1010,14 @@ CREATE OR REPLACE FUNCTION tide.id_expression(relation oid, keys text[], alias t
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN CASE WHEN (cardinality(keys) = 1) THEN format('%s.%I::text'::text, alias, (keys)[1]) ELSE (('('::text || (SELECT string_agg(CASE WHEN tide.is_plain_key_type(tide.column_type(id_expression.relation, k.name)) THEN format('%s.%I::text'::text, id_expression.alias, k.name) ELSE format('replace(replace(%s.%I::text, ''\'', ''\\''), '','', ''\,'')'::text, id_expression.alias, k.name) END, ' || '','' || '::text ORDER BY k.place) AS string_agg FROM unnest(id_expression.keys) WITH ORDINALITY k(name, place))) || ')'::text) END
+;
+
+CREATE OR REPLACE FUNCTION tide.image_expression(relation oid, alias text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT CASE WHEN bool_or((a.attgenerated = 'v'::"char")) THEN format('(select to_json(tide_r.*) from (select %s from (select %s.*) tide_v) tide_r)'::text, string_agg(CASE WHEN (a.attgenerated = 'v'::"char") THEN format('%s as %I'::text, pg_get_expr(d.adbin, d.adrelid), a.attname) ELSE format('tide_v.%I'::text, a.attname) END, ', '::text ORDER BY a.attnum), image_expression.alias) ELSE format('to_json(%s.*)'::text, image_expression.alias) END AS format FROM (pg_attribute a LEFT JOIN pg_attrdef d ON (((d.adrelid = a.attrelid) AND (d.adnum = a.attnum)))) WHERE ((a.attrelid = image_expression.relation) AND (a.attnum > 0) AND (NOT a.attisdropped)))
 ;
 
 CREATE OR REPLACE FUNCTION tide.is_plain_key_type(type regtype)
@@ -1098,6 +1169,7 @@ CREATE OR REPLACE FUNCTION tide.mutate(mutation jsonb, user_id text)
  SET "DateStyle" TO 'ISO, YMD'
  SET "IntervalStyle" TO 'postgres'
  SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
  SET extra_float_digits TO '1'
  SET "tide.user_id" TO ''
  SET "tide.mutation_id" TO ''
@@ -1310,8 +1382,9 @@ begin
       what := 'its scope column is gone';
     else
       wanted := case when shape.by_row then array['tide_change', 'tide_truncate'] else array['tide_insert', 'tide_update', 'tide_delete', 'tide_truncate'] end;
-      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled in ('O', 'A')) < cardinality(wanted) then
-        what := 'its triggers are gone or disabled';
+      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled = 'A') < cardinality(wanted) then
+        what := case when exists (select from pg_subscription_rel where srrelid = held.relation) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_change')
+          then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
       elsif not exists (
         select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
           and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.twice, shape.deferrable_key)
@@ -1335,7 +1408,7 @@ CREATE OR REPLACE FUNCTION tide.pins(relation oid)
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
-RETURN (WITH types AS (SELECT DISTINCT (COALESCE(NULLIF(t.typelem, (0)::oid), t.oid))::regtype AS type FROM (pg_attribute a JOIN pg_type t ON ((t.oid = a.atttypid))) WHERE ((a.attrelid = pins.relation) AND (a.attnum > 0) AND (NOT a.attisdropped))), kinds AS (SELECT bool_or(((types.type)::oid = ANY ((ARRAY['timestamp with time zone'::regtype, 'time with time zone'::regtype])::oid[]))) AS zoned, bool_or(((types.type)::oid = ANY ((ARRAY['real'::regtype, 'double precision'::regtype])::oid[]))) AS floating, bool_or((NOT (((types.type)::oid = ANY ((ARRAY['boolean'::regtype, 'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype, 'text'::regtype, 'character varying'::regtype, 'character'::regtype, 'uuid'::regtype, 'json'::regtype, 'jsonb'::regtype, 'timestamp with time zone'::regtype, 'real'::regtype, 'double precision'::regtype, 'name'::regtype])::oid[])) OR (EXISTS (SELECT FROM pg_type WHERE ((pg_type.oid = (types.type)::oid) AND (pg_type.typtype = 'e'::"char"))))))) AS other FROM types) SELECT concat_ws(' '::text, 'set search_path = pg_catalog, pg_temp', CASE WHEN (kinds.zoned OR kinds.other) THEN 'set timezone = ''UTC'''::text ELSE NULL::text END, CASE WHEN (kinds.floating OR kinds.other) THEN 'set extra_float_digits = 1'::text ELSE NULL::text END, CASE WHEN kinds.other THEN 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set bytea_output = ''hex'''::text ELSE NULL::text END) AS concat_ws FROM kinds)
+RETURN (WITH types AS (SELECT DISTINCT (COALESCE(NULLIF(t.typelem, (0)::oid), t.oid))::regtype AS type FROM (pg_attribute a JOIN pg_type t ON ((t.oid = a.atttypid))) WHERE ((a.attrelid = pins.relation) AND (a.attnum > 0) AND (NOT a.attisdropped))), kinds AS (SELECT bool_or(((types.type)::oid = ANY ((ARRAY['timestamp with time zone'::regtype, 'time with time zone'::regtype])::oid[]))) AS zoned, bool_or(((types.type)::oid = ANY ((ARRAY['real'::regtype, 'double precision'::regtype])::oid[]))) AS floating, bool_or((NOT (((types.type)::oid = ANY ((ARRAY['boolean'::regtype, 'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype, 'text'::regtype, 'character varying'::regtype, 'character'::regtype, 'uuid'::regtype, 'json'::regtype, 'jsonb'::regtype, 'timestamp with time zone'::regtype, 'real'::regtype, 'double precision'::regtype, 'name'::regtype])::oid[])) OR (EXISTS (SELECT FROM pg_type WHERE ((pg_type.oid = (types.type)::oid) AND (pg_type.typtype = 'e'::"char"))))))) AS other FROM types) SELECT concat_ws(' '::text, 'set search_path = pg_catalog, pg_temp', CASE WHEN (kinds.zoned OR kinds.other) THEN 'set timezone = ''UTC'''::text ELSE NULL::text END, CASE WHEN (kinds.floating OR kinds.other) THEN 'set extra_float_digits = 1'::text ELSE NULL::text END, CASE WHEN kinds.other THEN 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set lc_monetary = ''C'''::text ELSE NULL::text END) AS concat_ws FROM kinds)
 ;
 
 CREATE OR REPLACE FUNCTION authz.principals(user_id text)
@@ -1581,6 +1654,13 @@ begin
     perform tide.refuse(format('tide.track: %s has no column %L to be the scope', target.table_name, scope),
       'Columns: ' || (select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = track.relation and attnum > 0 and not attisdropped));
   end if;
+  if exists (select from pg_attribute where attrelid = track.relation and attname = track.scope and attgenerated = 'v') then
+    perform tide.refuse(format('tide.track: column %L of %s is virtual: a trigger does not see it', scope, target.table_name), 'A scope must be a column that is stored.');
+  end if;
+  if row_security_active(relation) then
+    perform tide.refuse(format('tide.track: policies of %s hide rows from %s', target.table_name, current_user),
+      'Where a trigger looks at the table again, a hidden row would count as deleted. Track it as its owner without FORCE ROW LEVEL SECURITY, or as a role with BYPASSRLS.');
+  end if;
   if not has_table_privilege(relation, 'select') then
     perform tide.refuse(format('tide.track: %s may not read %s', current_user, target.table_name), format('grant select on %s to %I', target.table_name, current_user));
   end if;
@@ -1703,6 +1783,16 @@ CREATE OR REPLACE FUNCTION tide.wake_key()
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 AS $function$select 7419001::bigint$function$
+;
+
+CREATE OR REPLACE FUNCTION tide.wake_relay()
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if current_setting('max_prepared_transactions') = '0' then perform pg_notify('tide_wake', ''); end if;
+end $function$
 ;
 
 CREATE TRIGGER tide_delete AFTER DELETE ON authz.grants REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();

@@ -121,6 +121,9 @@ begin
     perform tide.refuse(format('tide.track: %s has no column %L to be the scope', target.table_name, scope),
       'Columns: ' || (select string_agg(attname, ', ' order by attnum) from pg_attribute where attrelid = track.relation and attnum > 0 and not attisdropped));
   end if;
+  if exists (select from pg_attribute where attrelid = track.relation and attname = track.scope and attgenerated = 'v') then
+    perform tide.refuse(format('tide.track: column %L of %s is virtual: a trigger does not see it', scope, target.table_name), 'A scope must be a column that is stored.');
+  end if;
   if row_security_active(relation) then
     perform tide.refuse(format('tide.track: policies of %s hide rows from %s', target.table_name, current_user),
       'Where a trigger looks at the table again, a hidden row would count as deleted. Track it as its owner without FORCE ROW LEVEL SECURITY, or as a role with BYPASSRLS.');
