@@ -1,6 +1,16 @@
 create type authz.level as enum ('VIEW', 'EDIT', 'SHARE', 'DELETE', 'CREATE', 'OWNER');
 
-create domain tide.row_image as json constraint row_is_too_large_for_an_event CHECK ((pg_column_size(VALUE) <= (((8 * 1024) * 1024) - (64 * 1024))));
+create domain tide.row_image as json constraint row_fits_an_event CHECK (
+CASE
+    WHEN (pg_column_size(VALUE) > (tide.row_bytes() + 4)) THEN tide.refuse_row((pg_column_size(VALUE) - 4))
+    ELSE true
+END);
+
+create domain tide.setting as text constraint setting_fits_an_event CHECK (
+CASE
+    WHEN (octet_length(VALUE) > tide.setting_bytes()) THEN tide.refuse_setting()
+    ELSE true
+END);
 
 create sequence tide.outbox_id_seq;
 
@@ -45,14 +55,14 @@ create table tide.outbox (
   after tide.row_image,
   before json,
   at timestamp with time zone default clock_timestamp() not null,
-  user_id text,
+  user_id tide.setting,
   request_id text,
   endpoint text,
   method text,
   user_agent text,
   ip text,
-  mutation_id text,
-  traceparent text
+  mutation_id tide.setting,
+  traceparent tide.setting
 ) partition by RANGE (at);
 
 create table tide.relay_state (
@@ -84,11 +94,15 @@ alter table authz.grants add constraint grants_pkey PRIMARY KEY (id);
 
 alter table authz.grants add constraint principal_is_user_role_or_everyone CHECK (((principal = 'everyone'::text) OR (principal ~ '^(user|role):.'::text)));
 
+alter table authz.grants add constraint texts_fit_an_event CHECK (((octet_length(principal) <= 2048) AND (octet_length(scope) <= 1024) AND (octet_length(entity_id) <= 1024) AND (octet_length(granted_by) <= 1024)));
+
 alter table authz.members add constraint member_is_user_or_role CHECK ((member ~ '^(user|role):.'::text));
 
 alter table authz.members add constraint members_pkey PRIMARY KEY (role, member);
 
 alter table authz.members add constraint role_is_a_bare_name CHECK (((role <> ''::text) AND (role !~ '^(user|role):'::text)));
+
+alter table authz.members add constraint texts_fit_an_event CHECK (((octet_length(role) <= 1024) AND (octet_length(member) <= 1024) AND (octet_length(added_by) <= 1024)));
 
 alter table tide.migration add constraint migration_pkey PRIMARY KEY (name);
 
@@ -123,6 +137,7 @@ begin
     raise exception '% cannot be a member', coalesce(quote_literal(member), 'null')
       using errcode = 'invalid_parameter_value', hint = 'Write a user''s id, or role:<name>. What everyone may do is granted to everyone.';
   end if;
+  perform tide.fit_token(add_member.role || ',' || authz.to_member(add_member.member), 'role and member');
   insert into authz.members (role, member) values (add_member.role, authz.to_member(add_member.member)) on conflict on constraint members_pkey do nothing;
 end $function$
 ;
@@ -987,7 +1002,7 @@ declare
   granted text;
 begin
   perform authz.require_principal(principal);
-  perform authz.to_level(level);
+  perform authz.to_level(level), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
   if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_entity)$' then
     raise exception '% is not an entity code', quote_literal(entity)
       using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
@@ -1485,6 +1500,33 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.refuse_row(bytes integer)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  raise exception 'a row too large for an event: % bytes as JSON, % at most', bytes, tide.row_bytes()
+    using errcode = 'program_limit_exceeded', hint = 'Keep what is large in a table of its own that is not tracked, or outside the database.';
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.refuse_setting()
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  long constant text[] := array(
+    select s from unnest('{tide.user_id,tide.mutation_id,tide.traceparent}'::text[]) s where octet_length(current_setting(s, true)) > tide.setting_bytes());
+begin
+  raise exception '% too long for an event: % bytes at most', coalesce(nullif(array_to_string(long, ', '), ''), 'user, mutation or trace'), tide.setting_bytes()
+    using errcode = 'program_limit_exceeded', hint = 'Set an id there, or nothing.';
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION authz.remove_member(role text, member text)
  RETURNS boolean
  LANGUAGE plpgsql
@@ -1505,8 +1547,11 @@ CREATE OR REPLACE FUNCTION authz.require_principal(principal text)
 AS $function$
 begin
   if principal is null or principal !~ '^(user|role):.' and principal <> 'everyone' then
-    raise exception '% is not a principal', coalesce(quote_literal(principal), 'null')
+    raise exception '% is not a principal', coalesce(quote_literal(left(principal, 80)), 'null')
       using errcode = 'invalid_parameter_value', hint = 'Write user:<id>, role:<name> or everyone.';
+  elsif octet_length(principal) > tide.setting_bytes() + 5 then
+    raise exception 'principal too long: % bytes, % at most', octet_length(principal), tide.setting_bytes() + 5
+      using errcode = 'program_limit_exceeded', hint = 'A user is named by the id that their token has as sub.';
   end if;
 end $function$
 ;
@@ -1539,6 +1584,13 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.row_bytes()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (((8 * 1024) * 1024) - (64 * 1024))
+;
+
 CREATE OR REPLACE FUNCTION tide.save_relay_state(epoch text, stream_created text, acked_seq bigint)
  RETURNS void
  LANGUAGE sql
@@ -1556,6 +1608,13 @@ CREATE OR REPLACE FUNCTION tide.scope_expression(scope text, alias text)
  IMMUTABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN CASE WHEN (scope IS NULL) THEN 'null::text'::text ELSE format('%s.%I::text'::text, alias, scope) END
+;
+
+CREATE OR REPLACE FUNCTION tide.setting_bytes()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN 1024
 ;
 
 CREATE OR REPLACE FUNCTION tide.split_id(entity_id text, parts integer)

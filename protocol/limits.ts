@@ -96,6 +96,10 @@ export const BATCH_MESSAGES = 1_000
 export const BATCH_BYTES = 4 * 1024 * 1024
 /** Bytes of one message; nats.conf sets the same `max_payload`. */
 export const MESSAGE_BYTES = 8 * 1024 * 1024
+/** Bytes of a row as JSON; the writer of a larger one is refused (tide.row_bytes). The rest of a message is for headers, the relay's cursor among them. */
+export const ROW_BYTES = MESSAGE_BYTES - 64 * 1024
+/** Bytes of `tide.user_id`, `tide.mutation_id` and `tide.traceparent` each (tide.setting_bytes): they are headers, where a byte may take three. */
+export const SETTING_BYTES = 1_024
 /** Days of history in CHANGES. */
 export const HISTORY_DAYS = 30
 /** Days a tombstone lives in STATE: longer than the history, so that any cursor the history covers finds it. */
@@ -222,6 +226,8 @@ if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answ
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
 if (DRAIN_MS + CLOSING_MS >= STOP_DEADLINE_MS) throw new Error("limits: an edge must have drained before it is cut off")
 if (RING_WARM_EVENTS > RING_EVENTS) throw new Error("limits: the ring must hold what it is warmed with")
+if (ROW_BYTES + 3 * 3 * SETTING_BYTES + 48 * 1024 > MESSAGE_BYTES) throw new Error("limits: the largest row with the longest settings and the cursor of two thousand writers must fit a message")
+if (SETTING_BYTES < 4 * USER_ID_CHARS) throw new Error("limits: every user's id must fit its header")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
 if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a reader must be able to ask for the largest message")
 if (LEASE_SILENCE_MS <= 2 * LEASE_TOUCH_MS) throw new Error("limits: one late sign of life must not cost the lease")

@@ -73,8 +73,11 @@ create or replace function authz.require_principal(principal text) returns void
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
   if principal is null or principal !~ '^(user|role):.' and principal <> 'everyone' then
-    raise exception '% is not a principal', coalesce(quote_literal(principal), 'null')
+    raise exception '% is not a principal', coalesce(quote_literal(left(principal, 80)), 'null')
       using errcode = 'invalid_parameter_value', hint = 'Write user:<id>, role:<name> or everyone.';
+  elsif octet_length(principal) > tide.setting_bytes() + 5 then
+    raise exception 'principal too long: % bytes, % at most', octet_length(principal), tide.setting_bytes() + 5
+      using errcode = 'program_limit_exceeded', hint = 'A user is named by the id that their token has as sub.';
   end if;
 end $$;
 
@@ -88,7 +91,7 @@ declare
   granted text;
 begin
   perform authz.require_principal(principal);
-  perform authz.to_level(level);
+  perform authz.to_level(level), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
   if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_entity)$' then
     raise exception '% is not an entity code', quote_literal(entity)
       using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
@@ -139,6 +142,7 @@ begin
     raise exception '% cannot be a member', coalesce(quote_literal(member), 'null')
       using errcode = 'invalid_parameter_value', hint = 'Write a user''s id, or role:<name>. What everyone may do is granted to everyone.';
   end if;
+  perform tide.fit_token(add_member.role || ',' || authz.to_member(add_member.member), 'role and member');
   insert into authz.members (role, member) values (add_member.role, authz.to_member(add_member.member)) on conflict on constraint members_pkey do nothing;
 end $$;
 comment on function authz.add_member(text, text) is 'Puts a user (ada, user:ada) or a role (role:authors) into a role';

@@ -4,9 +4,32 @@
 create schema if not exists tide;
 comment on schema tide is 'Tideline: the outbox of row changes and what reads and writes it';
 
--- A row as JSON. A message holds 8 MiB (protocol/limits.ts, MESSAGE_BYTES), and a row that fits none would stop the relay: the
--- transaction that writes it fails instead. A domain, because a check on the table would cost every insert more.
-create domain tide.row_image as json constraint row_is_too_large_for_an_event check (pg_column_size(value) <= 8 * 1024 * 1024 - 64 * 1024);
+-- What a message holds (protocol/limits.ts): ROW_BYTES of JSON, and headers, of which the writer's settings make three. A row or a setting that fits
+-- none would stop the relay: the transaction that writes it fails instead. Domains, because checks on the table would cost every insert more.
+create function tide.row_bytes() returns integer language sql immutable parallel safe return 8 * 1024 * 1024 - 64 * 1024;
+create function tide.setting_bytes() returns integer language sql immutable parallel safe return 1024;
+
+create function tide.refuse_row(bytes integer) returns boolean
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  raise exception 'a row too large for an event: % bytes as JSON, % at most', bytes, tide.row_bytes()
+    using errcode = 'program_limit_exceeded', hint = 'Keep what is large in a table of its own that is not tracked, or outside the database.';
+end $$;
+
+create function tide.refuse_setting() returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+  long constant text[] := array(
+    select s from unnest('{tide.user_id,tide.mutation_id,tide.traceparent}'::text[]) s where octet_length(current_setting(s, true)) > tide.setting_bytes());
+begin
+  raise exception '% too long for an event: % bytes at most', coalesce(nullif(array_to_string(long, ', '), ''), 'user, mutation or trace'), tide.setting_bytes()
+    using errcode = 'program_limit_exceeded', hint = 'Set an id there, or nothing.';
+end $$;
+
+create domain tide.row_image as json
+  constraint row_fits_an_event check (case when pg_column_size(value) > tide.row_bytes() + 4 then tide.refuse_row(pg_column_size(value) - 4) else true end);
+create domain tide.setting as text
+  constraint setting_fits_an_event check (case when octet_length(value) > tide.setting_bytes() then tide.refuse_setting() else true end);
 
 create table tide.outbox (
   -- CACHE 1 matters: within one entity the ids must be in commit order across sessions.
@@ -19,14 +42,14 @@ create table tide.outbox (
   after       tide.row_image,
   before      json,
   at          timestamptz not null default clock_timestamp(),
-  user_id     text,
+  user_id     tide.setting,
   request_id  text,
   endpoint    text,
   method      text,
   user_agent  text,
   ip          text,
-  mutation_id text,
-  traceparent text
+  mutation_id tide.setting,
+  traceparent tide.setting
 ) partition by range (at);
 create index outbox_xid on tide.outbox (xid);
 

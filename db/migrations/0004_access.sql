@@ -20,7 +20,9 @@ create table authz.grants (
   level      authz.level not null,
   expires_at timestamptz,
   granted_by text default nullif(current_setting('tide.user_id', true), ''),
-  granted_at timestamptz not null default now()
+  granted_at timestamptz not null default now(),
+  -- An event that takes a grant away carries it in a header, too.
+  constraint texts_fit_an_event check (octet_length(principal) <= 2048 and octet_length(scope) <= 1024 and octet_length(entity_id) <= 1024 and octet_length(granted_by) <= 1024)
 );
 comment on table authz.grants is 'principal: user:<id>, role:<name> or everyone. scope, entity, entity_id: null is any';
 create index grants_principal on authz.grants (principal);
@@ -31,7 +33,8 @@ create table authz.members (
   member   text not null constraint member_is_user_or_role check (member ~ '^(user|role):.'),
   added_by text default nullif(current_setting('tide.user_id', true), ''),
   added_at timestamptz not null default now(),
-  primary key (role, member)
+  primary key (role, member),
+  constraint texts_fit_an_event check (octet_length(role) <= 1024 and octet_length(member) <= 1024 and octet_length(added_by) <= 1024)
 );
 comment on table authz.members is 'member: user:<id>, or role:<name> for a role inside a role';
 create index members_member on authz.members (member);
