@@ -1397,7 +1397,8 @@ begin
       what := 'its scope column is gone';
     else
       wanted := case when shape.by_row then array['tide_change', 'tide_truncate'] else array['tide_insert', 'tide_update', 'tide_delete', 'tide_truncate'] end;
-      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled = 'A') < cardinality(wanted) then
+      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled = 'A'
+          and g.tgfoid = to_regproc('tide.' || tide.capture_name(held.entity))) < cardinality(wanted) then
         what := case when exists (select from pg_subscription_rel where srrelid = held.relation) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_change')
           then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
       elsif not exists (
@@ -1913,5 +1914,3 @@ grant SELECT on tide.message to tide_relay;
 grant SELECT on tide.outbox to tide_relay;
 
 grant SELECT on tide.relay_state to tide_relay;
-
-grant SELECT on tide.tracked to tide_relay;

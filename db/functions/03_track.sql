@@ -213,7 +213,8 @@ begin
       what := 'its scope column is gone';
     else
       wanted := case when shape.by_row then array['tide_change', 'tide_truncate'] else array['tide_insert', 'tide_update', 'tide_delete', 'tide_truncate'] end;
-      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled = 'A') < cardinality(wanted) then
+      if (select count(*) from pg_trigger g where g.tgrelid = held.relation and g.tgname = any (wanted) and g.tgenabled = 'A'
+          and g.tgfoid = to_regproc('tide.' || tide.capture_name(held.entity))) < cardinality(wanted) then
         what := case when exists (select from pg_subscription_rel where srrelid = held.relation) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_change')
           then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
       elsif not exists (

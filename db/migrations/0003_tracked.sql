@@ -11,4 +11,3 @@ create table tide.tracked (
   tracked_at    timestamptz not null default now()
 );
 comment on table tide.tracked is 'The registry of tracked tables; itself in the log, as _entity';
-grant select on tide.tracked to tide_relay;
