@@ -816,6 +816,66 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.changes_of(entity text, entity_id text, scope text DEFAULT NULL::text, since timestamp with time zone DEFAULT '-infinity'::timestamp with time zone, until timestamp with time zone DEFAULT 'infinity'::timestamp with time zone)
+ RETURNS TABLE(at timestamp with time zone, op text, scope text, fields json, user_id text, request_id text, endpoint text, method text, user_agent text, ip text, mutation_id text, traceparent text, xid xid8)
+ LANGUAGE sql
+ STABLE PARALLEL SAFE
+BEGIN ATOMIC
+ WITH found AS (
+          SELECT o.id,
+             o.xid,
+             o.entity,
+             o.entity_id,
+             o.scope,
+             o.op,
+             o.after,
+             o.before,
+             o.at,
+             o.user_id,
+             o.request_id,
+             o.endpoint,
+             o.method,
+             o.user_agent,
+             o.ip,
+             o.mutation_id,
+             o.traceparent,
+                 CASE
+                     WHEN (o.op = ANY (ARRAY['UPDATE'::text, 'DELETE'::text])) THEN COALESCE(o.before, lag((o.after)::json) OVER (PARTITION BY o.scope ORDER BY o.id))
+                     ELSE NULL::json
+                 END AS was
+            FROM tide.outbox o
+           WHERE ((o.entity = changes_of.entity) AND (o.entity_id = changes_of.entity_id) AND (o.at >= changes_of.since) AND (o.at < changes_of.until) AND ((changes_of.scope IS NULL) OR (o.scope = changes_of.scope)))
+         )
+  SELECT f.at,
+     f.op,
+     f.scope,
+     COALESCE(( SELECT json_object_agg(changed.name,
+                 CASE
+                     WHEN (changed.is_ IS NULL) THEN json_build_object('from', changed.was_)
+                     WHEN (changed.was_ IS NULL) THEN json_build_object('to', changed.is_)
+                     ELSE json_build_object('from', changed.was_, 'to', changed.is_)
+                 END ORDER BY changed.place) AS json_object_agg
+            FROM ( SELECT COALESCE(n.key, b.key) AS name,
+                     b.value AS was_,
+                     n.value AS is_,
+                     COALESCE(n.ordinality, b.ordinality) AS place
+                    FROM (json_each((f.after)::json) WITH ORDINALITY n(key, value, ordinality)
+                      FULL JOIN json_each(f.was) WITH ORDINALITY b(key, value, ordinality) ON ((b.key = n.key)))
+                   WHERE ((n.value)::text IS DISTINCT FROM (b.value)::text)) changed), '{}'::json) AS "coalesce",
+     f.user_id,
+     f.request_id,
+     f.endpoint,
+     f.method,
+     f.user_agent,
+     f.ip,
+     f.mutation_id,
+     f.traceparent,
+     f.xid
+    FROM found f
+   ORDER BY f.id;
+END
+;
+
 CREATE OR REPLACE FUNCTION tide.column_type(relation oid, column_name text)
  RETURNS regtype
  LANGUAGE sql
