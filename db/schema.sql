@@ -65,6 +65,12 @@ create table tide.outbox (
   traceparent tide.setting
 ) partition by RANGE (at);
 
+create table tide.partition (
+  entity text not null,
+  relation regclass not null,
+  name text not null
+);
+
 create table tide.relay_state (
   only_row boolean default true not null,
   epoch text not null,
@@ -108,6 +114,8 @@ alter table tide.migration add constraint migration_pkey PRIMARY KEY (name);
 
 alter table tide.mutation add constraint mutation_pkey PRIMARY KEY (user_id, id);
 
+alter table tide.partition add constraint partition_pkey PRIMARY KEY (entity, relation);
+
 alter table tide.relay_state add constraint relay_state_only_row_check CHECK (only_row);
 
 alter table tide.relay_state add constraint relay_state_pkey PRIMARY KEY (only_row);
@@ -139,6 +147,33 @@ begin
   end if;
   perform tide.fit_token(add_member.role || ',' || authz.to_member(add_member.member), 'role and member');
   insert into authz.members (role, member) values (add_member.role, authz.to_member(add_member.member)) on conflict on constraint members_pkey do nothing;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.adopt_partitions()
+ RETURNS integer
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  member record;
+  adopted integer := 0;
+begin
+  for member in
+    select t.entity, t.relation, p.relid from tide.tracked t join pg_class c on c.oid = t.relation and c.relkind = 'p' cross join pg_partition_tree(t.relation) p
+    where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate') order by t.entity
+  loop
+    begin
+      execute format('create trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member.relid, tide.capture_name(member.entity));
+      execute format('alter table only %s enable always trigger tide_truncate', member.relid);
+      insert into tide.partition (entity, relation, name) select member.entity, member.relid, member.relid::text where exists (select from pg_class where oid = member.relid and relkind <> 'p')
+      on conflict on constraint partition_pkey do nothing;
+      adopted := adopted + 1;
+    exception
+      when insufficient_privilege or lock_not_available or object_in_use then null; -- tide.outdated() names it
+    end;
+  end loop;
+  return adopted;
 end $function$
 ;
 
@@ -1028,7 +1063,25 @@ CREATE OR REPLACE FUNCTION tide.fitting_scope_expression(relation oid, scope tex
 RETURN CASE WHEN ((scope IS NULL) OR tide.is_plain_key_type(tide.column_type(relation, scope))) THEN tide.scope_expression(scope, alias) ELSE format('(case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, ''scope'') end)'::text, tide.scope_expression(scope, alias)) END
 ;
 
-CREATE OR REPLACE FUNCTION tide.forget_rows(tracked tide.tracked)
+CREATE OR REPLACE FUNCTION tide.forget_partition(partition regclass)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  held tide.tracked;
+begin
+  select t.* into held from tide.tracked t where t.relation in (select relid from pg_partition_ancestors(partition)) and t.relation <> partition;
+  if held.entity is null then
+    perform tide.refuse(format('tide.forget_partition: %s is no partition of a tracked table', partition), 'To forget a whole table: select tide.untrack(…).');
+  end if;
+  execute format('lock table %s in share row exclusive mode', partition);
+  perform tide.forget_rows(held, partition);
+  delete from tide.partition p where p.entity = held.entity and p.relation in (select relid from pg_partition_tree(partition));
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.forget_rows(tracked tide.tracked, source regclass DEFAULT NULL::regclass, gone boolean DEFAULT false)
  RETURNS void
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1046,9 +1099,10 @@ begin
     return;
   end if;
   execute format(
-    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
+    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o where %s',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
-    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
+    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, coalesce(source, tracked.relation),
+    case when gone then format('not exists (select from %s tide_c where %s)', tracked.relation, tide.key_match(tracked.relation, tracked.key_columns, 'tide_c', array['tide_o'])) else 'true' end);
   perform tide.wake_relay();
 end $function$
 ;
@@ -1231,6 +1285,7 @@ begin
     execute format('alter table tide.outbox attach partition tide.%I for values from (%L) to (%L)', name, day || ' 00:00+00', day + 1 || ' 00:00+00');
     made := made + 1;
   end loop;
+  perform tide.adopt_partitions();
   return made;
 end $function$
 ;
@@ -1406,6 +1461,26 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.note_partitions(relation regclass, entity text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  detached regclass;
+begin
+  for detached in
+    delete from tide.partition p
+    where p.entity = note_partitions.entity and p.relation not in (select relid from pg_partition_tree(note_partitions.relation)) returning p.relation
+  loop
+    if exists (select from pg_class where oid = detached) then execute format('drop trigger if exists tide_truncate on %s', detached); end if;
+  end loop;
+  insert into tide.partition as p (entity, relation, name)
+  select note_partitions.entity, t.relid, t.relid::text from pg_partition_tree(note_partitions.relation) t where t.isleaf and t.relid <> note_partitions.relation
+  on conflict on constraint partition_pkey do update set name = excluded.name;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.open_window(xmax xid8, running xid8[], seen pg_snapshot, tx double precision, id double precision)
  RETURNS void
  LANGUAGE plpgsql
@@ -1472,6 +1547,9 @@ begin
         select from pg_partition_tree(held.relation) p where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate')
       ) then
         what := 'TRUNCATE of a newer partition would go unseen';
+      else
+        select 'the rows of ' || string_agg(p.name, ', ' order by p.name) || ', detached or dropped, are still in the log' into what
+        from tide.partition p where p.entity = held.entity and p.relation not in (select relid from pg_partition_tree(held.relation));
       end if;
     end if;
     if what is not null then return next; end if;
@@ -1742,6 +1820,7 @@ declare
   target record;
   keys text[];
   held tide.tracked;
+  lost record;
 begin
   if relation is null then
     perform tide.refuse('tide.track: no table given', 'select tide.track(''app.task'', entity => ''task'', scope => ''project_id'')');
@@ -1802,7 +1881,17 @@ begin
     raise warning 'tide.track: the addresses of % changed', target.table_name
       using hint = format('Bring its rows into the log at the new ones: select tide.backfill(%L).', target.table_name);
   end if;
+  -- Partitions that went since, without a word.
+  for lost in select p.* from tide.partition p where p.entity = track.entity and p.relation not in (select relid from pg_partition_tree(track.relation)) loop
+    if exists (select from pg_class where oid = lost.relation) then
+      perform tide.forget_rows(held, lost.relation, true);
+    else
+      raise warning 'tide.track: the rows of partition %, which was dropped, are still in the log', lost.name
+        using hint = 'To take them out: npx tideline rebuild. The next time, before it is dropped: select tide.forget_partition(…).';
+    end if;
+  end loop;
   perform tide.attach(relation, entity, scope, before_image);
+  perform tide.note_partitions(relation, entity);
   insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
   values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
   on conflict on constraint tracked_pkey do update set
@@ -1886,6 +1975,7 @@ begin
     perform tide.forget_rows(held);
   end if;
   perform tide.detach(entity);
+  delete from tide.partition p where p.entity = untrack_entity.entity;
   delete from tide.tracked t where t.entity = untrack_entity.entity;
 end $function$
 ;

@@ -13,7 +13,7 @@ begin
   if current_setting('max_prepared_transactions') = '0' then perform pg_notify('tide_wake', ''); end if;
 end $$;
 
--- Makes the partitions of today and the next days (UTC); returns how many were missing. Attaching takes a short exclusive
+-- Makes the partitions of today and the next days (UTC); returns how many were missing. Looks after those of tracked tables, too. Attaching takes a short exclusive
 -- lock on the default partition alone, so writers do not wait; lock_timeout keeps readers from queueing behind it.
 create or replace function tide.make_partitions(days_ahead integer default 3) returns integer
 language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '3s' as $$
@@ -36,6 +36,7 @@ begin
     execute format('alter table tide.outbox attach partition tide.%I for values from (%L) to (%L)', name, day || ' 00:00+00', day + 1 || ' 00:00+00');
     made := made + 1;
   end loop;
+  perform tide.adopt_partitions();
   return made;
 end $$;
 comment on function tide.make_partitions(integer) is 'Makes the outbox partitions of today and the next days; returns how many were missing';

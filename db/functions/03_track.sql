@@ -59,6 +59,49 @@ begin
   end loop;
 end $fn$;
 
+-- The leaf partitions of a tracked table as they are now become those that are known. What is gone and still there as a table loses its trigger.
+create or replace function tide.note_partitions(relation regclass, entity text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  detached regclass;
+begin
+  for detached in
+    delete from tide.partition p
+    where p.entity = note_partitions.entity and p.relation not in (select relid from pg_partition_tree(note_partitions.relation)) returning p.relation
+  loop
+    if exists (select from pg_class where oid = detached) then execute format('drop trigger if exists tide_truncate on %s', detached); end if;
+  end loop;
+  insert into tide.partition as p (entity, relation, name)
+  select note_partitions.entity, t.relid, t.relid::text from pg_partition_tree(note_partitions.relation) t where t.isleaf and t.relid <> note_partitions.relation
+  on conflict on constraint partition_pkey do update set name = excluded.name;
+end $$;
+
+-- Partitions made or attached since their table was tracked have its row trigger by themselves, but not its TRUNCATE trigger: TRUNCATE of them by their own
+-- name would go unseen. They get it here; tide.make_partitions calls this each time. Returns how many.
+create or replace function tide.adopt_partitions() returns integer
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  member record;
+  adopted integer := 0;
+begin
+  for member in
+    select t.entity, t.relation, p.relid from tide.tracked t join pg_class c on c.oid = t.relation and c.relkind = 'p' cross join pg_partition_tree(t.relation) p
+    where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate') order by t.entity
+  loop
+    begin
+      execute format('create trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member.relid, tide.capture_name(member.entity));
+      execute format('alter table only %s enable always trigger tide_truncate', member.relid);
+      insert into tide.partition (entity, relation, name) select member.entity, member.relid, member.relid::text where exists (select from pg_class where oid = member.relid and relkind <> 'p')
+      on conflict on constraint partition_pkey do nothing;
+      adopted := adopted + 1;
+    exception
+      when insufficient_privilege or lock_not_available or object_in_use then null; -- tide.outdated() names it
+    end;
+  end loop;
+  return adopted;
+end $$;
+comment on function tide.adopt_partitions() is 'Partitions made since their table was tracked get its TRUNCATE trigger; returns how many';
+
 -- Removes the capture function of an entity and with it every trigger that calls it.
 create or replace function tide.detach(entity text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -67,7 +110,8 @@ begin
 end $$;
 
 -- A DELETE of every row at its present address: the log forgets them.
-create or replace function tide.forget_rows(tracked tide.tracked) returns void
+-- `source`: of this partition alone; `gone`: but not of rows that the table has again.
+create or replace function tide.forget_rows(tracked tide.tracked, source regclass default null, gone boolean default false) returns void
 language plpgsql set search_path = pg_catalog, pg_temp
 set timezone = 'UTC' set datestyle = 'ISO, YMD' set intervalstyle = 'postgres' set bytea_output = 'hex' set lc_monetary = 'C' set extra_float_digits = 1 as $$
 begin
@@ -77,11 +121,28 @@ begin
     return;
   end if;
   execute format(
-    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o',
+    'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o where %s',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
-    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, tracked.relation);
+    case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, coalesce(source, tracked.relation),
+    case when gone then format('not exists (select from %s tide_c where %s)', tracked.relation, tide.key_match(tracked.relation, tracked.key_columns, 'tide_c', array['tide_o'])) else 'true' end);
   perform tide.wake_relay();
 end $$;
+
+-- Before a partition is detached or dropped, in the same transaction: its rows leave the log. (TRUNCATE of it says the same where its rows may go.)
+create or replace function tide.forget_partition(partition regclass) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  held tide.tracked;
+begin
+  select t.* into held from tide.tracked t where t.relation in (select relid from pg_partition_ancestors(partition)) and t.relation <> partition;
+  if held.entity is null then
+    perform tide.refuse(format('tide.forget_partition: %s is no partition of a tracked table', partition), 'To forget a whole table: select tide.untrack(…).');
+  end if;
+  execute format('lock table %s in share row exclusive mode', partition);
+  perform tide.forget_rows(held, partition);
+  delete from tide.partition p where p.entity = held.entity and p.relation in (select relid from pg_partition_tree(partition));
+end $$;
+comment on function tide.forget_partition(regclass) is 'The rows of a partition leave the log (a DELETE each); call it in the transaction that detaches or drops the partition';
 
 create or replace function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $fn$
@@ -89,6 +150,7 @@ declare
   target record;
   keys text[];
   held tide.tracked;
+  lost record;
 begin
   if relation is null then
     perform tide.refuse('tide.track: no table given', 'select tide.track(''app.task'', entity => ''task'', scope => ''project_id'')');
@@ -149,7 +211,17 @@ begin
     raise warning 'tide.track: the addresses of % changed', target.table_name
       using hint = format('Bring its rows into the log at the new ones: select tide.backfill(%L).', target.table_name);
   end if;
+  -- Partitions that went since, without a word.
+  for lost in select p.* from tide.partition p where p.entity = track.entity and p.relation not in (select relid from pg_partition_tree(track.relation)) loop
+    if exists (select from pg_class where oid = lost.relation) then
+      perform tide.forget_rows(held, lost.relation, true);
+    else
+      raise warning 'tide.track: the rows of partition %, which was dropped, are still in the log', lost.name
+        using hint = 'To take them out: npx tideline rebuild. The next time, before it is dropped: select tide.forget_partition(…).';
+    end if;
+  end loop;
   perform tide.attach(relation, entity, scope, before_image);
+  perform tide.note_partitions(relation, entity);
   insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
   values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
   on conflict on constraint tracked_pkey do update set
@@ -175,6 +247,7 @@ begin
     perform tide.forget_rows(held);
   end if;
   perform tide.detach(entity);
+  delete from tide.partition p where p.entity = untrack_entity.entity;
   delete from tide.tracked t where t.entity = untrack_entity.entity;
 end $$;
 comment on function tide.untrack_entity(text) is 'As tide.untrack, by entity code: also for a table that was dropped';
@@ -228,6 +301,9 @@ begin
         select from pg_partition_tree(held.relation) p where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate')
       ) then
         what := 'TRUNCATE of a newer partition would go unseen';
+      else
+        select 'the rows of ' || string_agg(p.name, ', ' order by p.name) || ', detached or dropped, are still in the log' into what
+        from tide.partition p where p.entity = held.entity and p.relation not in (select relid from pg_partition_tree(held.relation));
       end if;
     end if;
     if what is not null then return next; end if;
