@@ -26,6 +26,8 @@ export const HEADER = {
   trace: "traceparent",
   /** On the last message of a batch: the relay's cursor (see services/outbox-relay/cursor.ts). */
   cursor: "Tide-Cursor",
+  /** On the first message of a batch of several: the snapshot of the window it is of. Where only a part of a batch was stored, the relay goes on from there. */
+  window: "Tide-Window",
   /** On `_acl` events that take something away: the row before, as JSON, so that a tombstone says what it took. */
   before: "Tide-Before",
 } as const

@@ -4,7 +4,7 @@ import type { PostgresNow, Remembered } from "./epoch.ts"
 import type { StreamEnd } from "./stream-end.ts"
 
 const cursor = { epoch: "2-aa", system: "pg", last: "90:100:95", window: null, tx: 0, id: 0 }
-const end: StreamEnd = { created: "c1", last: 50, state: 48, cursor }
+const end: StreamEnd = { created: "c1", last: 50, state: 48, cursor, torn: null }
 const remembered: Remembered = { epoch: "2-aa", streamCreated: "c1", ackedSeq: 50 }
 const now: PostgresNow = { system: "pg", xmax: 100n }
 const decide = (e: Partial<StreamEnd> = {}, r: Partial<Remembered> | null = {}, acked = 0, n: Partial<PostgresNow> = {}) =>

@@ -10,6 +10,7 @@
 import type { Sql } from "#db/postgres.ts"
 import { WINDOW_FETCH, WINDOW_ROWS } from "#protocol/limits.ts"
 import type { RelayCursor } from "./cursor.ts"
+import { advance } from "./cursor.ts"
 import type { OutboxRow } from "./row.ts"
 import { parseSnapshot } from "./snapshot.ts"
 
@@ -53,6 +54,18 @@ export const lookAfter = async (sql: Sql, last: string): Promise<Look> => {
   const { window } = rows[0]!
   if (rows[0]!.id === null) return { window, rows: [] }
   return { window, rows: rows.length > WINDOW_ROWS ? null : inOrder(rows) }
+}
+
+/** The cursor that says that `rows` rows more of its window are published. Null where there are not so many. */
+export const skip = async (sql: Sql, cursor: RelayCursor & { readonly window: string }, rows: number): Promise<RelayCursor | null> => {
+  let left = rows
+  let place: RelayCursor | null = null
+  await streamWindow(sql, cursor, async (page) => {
+    const last = page[Math.min(left, page.length) - 1]
+    if (left > 0 && left <= page.length) place = advance(cursor, cursor.window, last!.tx, last!.id)
+    left -= page.length
+  })
+  return place
 }
 
 /**

@@ -19,7 +19,7 @@ import type { Bell } from "./bell.ts"
 import type { RelayCursor } from "./cursor.ts"
 import { advance, windowDone } from "./cursor.ts"
 import { decideEpoch, epochMessage } from "./epoch.ts"
-import type { Remembered } from "./epoch.ts"
+import type { Decision, Remembered } from "./epoch.ts"
 import { natsStopped, postgresStopped, RelayStopped } from "./errors.ts"
 import type { Lease } from "./lease.ts"
 import { note, recall } from "./memory.ts"
@@ -30,9 +30,10 @@ import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
 import { keepPartitions } from "./retention.ts"
 import type { Status } from "./status.ts"
+import type { StreamEnd, Torn } from "./stream-end.ts"
 import { readStreamEnd } from "./stream-end.ts"
 import { waker } from "./wake.ts"
-import { lookAfter, streamWindow } from "./window.ts"
+import { lookAfter, skip, streamWindow } from "./window.ts"
 
 export interface Work {
   readonly nats: Nats
@@ -65,6 +66,12 @@ export const work = async (on: Work): Promise<void> => {
   const retention = keepPartitions(lease.session, on.outboxDays, () => (lease.lost() ? null : published), (why) =>
     status.warn(`the outbox's partitions could not be looked after: ${why}`, "trying again within the hour; npx tideline doctor says how large the outbox is"))
   let moved = false
+  /** To be said as soon as something was published, or there is nothing to publish: that the stream can be read says little. */
+  let works: string | null = null
+  const sayWorks = (): void => {
+    if (works !== null) void status.working(works)
+    works = null
+  }
   const stopListening = nats.onStatus(() => {
     moved = true
     on.bell.ring()
@@ -82,7 +89,17 @@ export const work = async (on: Work): Promise<void> => {
     const acked = known === null || known.epoch !== remembered?.epoch ? 0 : known.ackedSeq
     const decision = decideEpoch(end, remembered, acked, now, new Date().toISOString(), randomBytes(4).toString("hex"))
     const out = publisher(nats, end.last)
-    const { cursor } = decision
+    try {
+      await goOn(out, end, decision)
+    } finally {
+      out.close()
+    }
+  }
+
+  const goOn = async (out: Publisher, end: StreamEnd, decision: Decision): Promise<void> => {
+    // Where the outbox is published afresh, what the stream ends with counts for nothing.
+    const goesOn = end.cursor?.last === decision.cursor.last && end.cursor.system === decision.cursor.system
+    const cursor = end.torn === null || !goesOn ? decision.cursor : await afterTorn(sql, end.torn, decision.cursor)
     let last = end.last
     if (decision.type === "open") {
       // Once, or as often as it takes to get past the end of a mirror that did not lose what CHANGES lost: up to there it takes nothing new.
@@ -99,7 +116,7 @@ export const work = async (on: Work): Promise<void> => {
     published = cursor.last
     metrics.epochNumber.set(Number.parseInt(cursor.epoch, 10))
     metrics.ackedSeq.set(last)
-    await status.working(decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`)
+    works = decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`
     await publishOn(cursor, out)
   }
 
@@ -110,6 +127,7 @@ export const work = async (on: Work): Promise<void> => {
     return out.put(batch, cursor, (seq) => {
       known = { ...known!, ackedSeq: seq }
       published = cursor.last
+      sayWorks()
       metrics.ackedSeq.set(seq)
       metrics.published(batch)
     })
@@ -161,6 +179,7 @@ export const work = async (on: Work): Promise<void> => {
       } else {
         await out.settle()
         published = window
+        sayWorks()
         retention.tick()
       }
       cursor = windowDone(cursor, window)
@@ -192,6 +211,20 @@ export const work = async (on: Work): Promise<void> => {
     retention.stop()
     stopListening()
   }
+}
+
+/** Where to go on after a part of a batch: its rows are the next ones of its window. */
+const afterTorn = async (sql: Sql, torn: Torn, cursor: RelayCursor): Promise<RelayCursor> => {
+  // A window that was streamed is at its end without a word of it; then the batch is of the next one.
+  const begun = cursor.window === null ? cursor : windowDone(cursor, cursor.window)
+  const from = cursor.window === torn.window ? cursor : advance(begun, torn.window, 0, 0)
+  const place = await skip(sql, { ...from, window: torn.window }, torn.rows).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
+  if (place !== null) return place
+  throw new RelayStopped({
+    reason: "stream",
+    message: `the stream ends with ${torn.rows} changes of a batch that the outbox does not have`,
+    hint: "it is not the stream of this outbox, or its partitions were removed by hand: remove the streams to have them made again",
+  })
 }
 
 /** Asked to stop in the middle of a window; what is published is published. */
