@@ -4,6 +4,7 @@
  *
  * History
  * - 1: the first.
+ * - 1: stored messages may have `Tide-Window`, and there may be `_aside` events; whoever reads passes over both.
  */
 export const PROTOCOL_VERSION = 1
 

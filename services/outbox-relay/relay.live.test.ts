@@ -230,24 +230,6 @@ it("waits for Postgres and for NATS, says so, and goes on", async () => {
   expect(await compareWithOutbox(sql, log)).toEqual([])
 }, 90_000)
 
-it("says which row is too large to be a message, and goes on when it no longer is in the way", async () => {
-  const relay = await start()
-  await ready(relay)
-  // Postgres refuses such a row when it is written; who wrote it has no such bound.
-  await sql`insert into tide.outbox (entity, entity_id, op, after, user_id) values ('blob', '1', 'INSERT', '{}', repeat('x', 9000000))`
-  await sql`insert into item values (-15, 'p', 1)`
-  const reasons = await until(async () => {
-    const now = await relay.reasons()
-    return now !== null && now.length > 0 && now
-  }, { what: "it is not ready" })
-  expect(reasons[0]).toMatch(/the change of blob in outbox row \d+ makes a message of 90\d+ bytes/)
-  await sql`delete from tide.outbox where entity = 'blob'`
-  await ready(relay)
-  await caughtUp(sql, log)
-  expect(await compareWithOutbox(sql, log)).toEqual([])
-  expect(relay.log().split("outbox row").length).toBeLessThanOrEqual(3)
-}, 90_000)
-
 it("opens an epoch where the stream lost what was acknowledged, and fills it again", async () => {
   const relay = await start()
   await ready(relay)
