@@ -111,9 +111,9 @@ describe("values of every type", () => {
     const told = await db.sql<Array<{ op: string; entity_id: string; after: string | null; before: string | null }>>`
       select op, entity_id, after::text, before::text from tide.outbox where entity = 'weather' and xid >= (select max(xid) from tide.outbox where entity = '_entity') order by id`
     expect(told.map((e) => `${e.op} ${e.entity_id}`)).toEqual(["INSERT 1", "INSERT 2", "UPDATE 1", "UPDATE 2", "UPDATE 1", "READ 1", "READ 2", "DELETE 1", "DELETE 2"])
-    for (const { after, before, entity_id } of told) {
-      for (const image of [after, before]) if (image !== null) expect(image).toBe(body(Number(entity_id)))
-    }
+    const images = told.flatMap(({ after, before, entity_id }) => [after, before].filter((image) => image !== null).map((image) => ({ image, entity_id })))
+    expect(images.length).toBe(12)
+    expect(images).toEqual(images.map(({ entity_id }) => ({ image: body(Number(entity_id)), entity_id })))
     await db.sql`select tide.untrack('app.weather')`
     expect((await db.sql`select before::text as b from tide.outbox where entity = 'weather' order by id desc limit 1`)[0]!["b"]).toBe(body(2))
   })

@@ -160,13 +160,13 @@ declare
   adopted integer := 0;
 begin
   for member in
-    select t.entity, t.relation, p.relid from tide.tracked t join pg_class c on c.oid = t.relation and c.relkind = 'p' cross join pg_partition_tree(t.relation) p
+    select t.entity, t.relation, p.relid, p.isleaf from tide.tracked t join pg_class c on c.oid = t.relation and c.relkind = 'p' cross join pg_partition_tree(t.relation) p
     where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate') order by t.entity
   loop
     begin
       execute format('create trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member.relid, tide.capture_name(member.entity));
       execute format('alter table only %s enable always trigger tide_truncate', member.relid);
-      insert into tide.partition (entity, relation, name) select member.entity, member.relid, member.relid::text where exists (select from pg_class where oid = member.relid and relkind <> 'p')
+      insert into tide.partition (entity, relation, name) select member.entity, member.relid, member.relid::text where member.isleaf and not tide.was_attached(member.relid)
       on conflict on constraint partition_pkey do nothing;
       adopted := adopted + 1;
     exception
@@ -1550,6 +1550,11 @@ begin
       else
         select 'the rows of ' || string_agg(p.name, ', ' order by p.name) || ', detached or dropped, are still in the log' into what
         from tide.partition p where p.entity = held.entity and p.relation not in (select relid from pg_partition_tree(held.relation));
+        if what is null then
+          select 'rows that ' || string_agg(t.relid::text, ', ' order by t.relid::text) || ' had before it was attached are not in the log (npx tideline backfill)' into what
+          from pg_partition_tree(held.relation) t
+          where t.isleaf and t.relid <> held.relation and tide.was_attached(t.relid) and t.relid not in (select p.relation from tide.partition p where p.entity = held.entity);
+        end if;
       end if;
     end if;
     if what is not null then return next; end if;
@@ -2003,6 +2008,14 @@ AS $function$
 begin
   if current_setting('max_prepared_transactions') = '0' then perform pg_notify('tide_wake', ''); end if;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.was_attached(partition regclass)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (EXISTS (SELECT FROM ((pg_partition_ancestors(was_attached.partition) a(relid) JOIN pg_inherits i ON ((i.inhrelid = (a.relid)::oid))) JOIN pg_type y ON ((y.typrelid = (a.relid)::oid))) WHERE (y.xmin <> i.xmin)))
 ;
 
 CREATE TRIGGER tide_delete AFTER DELETE ON authz.grants REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();

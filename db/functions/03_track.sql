@@ -76,8 +76,15 @@ begin
   on conflict on constraint partition_pkey do update set name = excluded.name;
 end $$;
 
+-- Whether a partition, or one it is in, was a table of its own first: a row type is as old as its table, and nobody changes it.
+create or replace function tide.was_attached(partition regclass) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp
+return exists (
+  select from pg_partition_ancestors(partition) a join pg_inherits i on i.inhrelid = a.relid join pg_type y on y.typrelid = a.relid where y.xmin <> i.xmin);
+
 -- Partitions made or attached since their table was tracked have its row trigger by themselves, but not its TRUNCATE trigger: TRUNCATE of them by their own
--- name would go unseen. They get it here; tide.make_partitions calls this each time. Returns how many.
+-- name would go unseen. They get it here; tide.make_partitions calls this each time. Returns how many. One that was a table before and was attached may
+-- have brought rows that were never told: it stays unknown, and named, until its table is tracked once more.
 create or replace function tide.adopt_partitions() returns integer
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
@@ -85,13 +92,13 @@ declare
   adopted integer := 0;
 begin
   for member in
-    select t.entity, t.relation, p.relid from tide.tracked t join pg_class c on c.oid = t.relation and c.relkind = 'p' cross join pg_partition_tree(t.relation) p
+    select t.entity, t.relation, p.relid, p.isleaf from tide.tracked t join pg_class c on c.oid = t.relation and c.relkind = 'p' cross join pg_partition_tree(t.relation) p
     where not exists (select from pg_trigger g where g.tgrelid = p.relid and g.tgname = 'tide_truncate') order by t.entity
   loop
     begin
       execute format('create trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', member.relid, tide.capture_name(member.entity));
       execute format('alter table only %s enable always trigger tide_truncate', member.relid);
-      insert into tide.partition (entity, relation, name) select member.entity, member.relid, member.relid::text where exists (select from pg_class where oid = member.relid and relkind <> 'p')
+      insert into tide.partition (entity, relation, name) select member.entity, member.relid, member.relid::text where member.isleaf and not tide.was_attached(member.relid)
       on conflict on constraint partition_pkey do nothing;
       adopted := adopted + 1;
     exception
@@ -304,6 +311,11 @@ begin
       else
         select 'the rows of ' || string_agg(p.name, ', ' order by p.name) || ', detached or dropped, are still in the log' into what
         from tide.partition p where p.entity = held.entity and p.relation not in (select relid from pg_partition_tree(held.relation));
+        if what is null then
+          select 'rows that ' || string_agg(t.relid::text, ', ' order by t.relid::text) || ' had before it was attached are not in the log (npx tideline backfill)' into what
+          from pg_partition_tree(held.relation) t
+          where t.isleaf and t.relid <> held.relation and tide.was_attached(t.relid) and t.relid not in (select p.relation from tide.partition p where p.entity = held.entity);
+        end if;
       end if;
     end if;
     if what is not null then return next; end if;
