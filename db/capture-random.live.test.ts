@@ -45,6 +45,18 @@ const schema = `
       insert into r.pond values (old.id, 'back', old.v + 1) on conflict do nothing;
     end if; return null; end $$;
   create trigger ripple after update or delete on r.pond for each row execute function r.ripple();
+  -- A function that a statement calls while it is under way, part of it under a savepoint that may be undone.
+  create function r.meddle(k int) returns int language plpgsql as $$ begin
+    begin
+      update r.pond set v = v + 1, place = case when k % 2 = 0 then place else 'p2' end where id between k and k + 1;
+      if k % 3 = 0 then delete from r.pond where id = k; end if;
+      if k % 5 = 0 then insert into r.pond values (k + 1, 'p1', k) on conflict (id) do update set v = excluded.v; end if;
+      update r.part set v = v + 1, place = 'p' || k where id between k - 1 and k;
+      if k % 4 = 0 then raise 'undone'; end if;
+    exception when raise_exception then null;
+    end;
+    update r.part set v = v + 1 where id = k;
+    return k; end $$;
   select tide.track('r.pond', 'pond', 'place'), tide.track('r.org', 'org'), tide.track('r.person', 'person', 'place'), tide.track('r.note', 'note', 'place'), tide.track('r.seat', 'seat'), tide.track('r.part', 'part', 'place');`
 
 const statement = (random: Random): string => {
@@ -74,6 +86,14 @@ const statement = (random: Random): string => {
     () => `update r.pond set v = v + ${n()} where ${range("id")}`,
     () => `update r.pond set place = ${place()}, v = v + 1`,
     () => `delete from r.pond where ${range("id")}`,
+    () => `insert into r.pond select g, ${place()}, ${n()} from generate_series(${n()}, ${n()}) g on conflict do nothing returning r.meddle(id)`,
+    () => `update r.pond set v = v + ${n()} where ${range("id")} returning r.meddle(id)`,
+    () => `update r.pond set place = ${place()} where ${range("id")} returning r.meddle(id + 1)`,
+    () => `delete from r.pond where ${range("id")} returning r.meddle(id)`,
+    () => `do $$ begin insert into r.pond values (${n()}, ${place()}, 0) on conflict do nothing; perform r.meddle(${n()}); update r.pond set v = v + 1 where id = ${n()}; end $$`,
+    () => `insert into r.part select ${random.int(4)}, g, g, ${place()} from generate_series(${n()}, ${n()}) g on conflict do nothing returning r.meddle(id)`,
+    () => `update r.part set v = v + ${n()} where ${range("id")} returning r.meddle(id)`,
+    () => `delete from r.part where ${range("id")} returning r.meddle(id)`,
     () => `insert into r.seat select g, g from generate_series(0, 7) g where not exists (select from r.seat)`,
     () => `update r.seat set id = case id when 1 then 2 when 2 then 1 else id end`,
     () => `do $$ begin for k in 0..7 loop update r.seat set id = (id + ${n()}) % 8 where v = k; end loop; end $$`,

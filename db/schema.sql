@@ -230,7 +230,7 @@ declare
 begin
   select * into strict shape from tide.capture_shape(relation);
   execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
-    tide.capture_source(relation, shape.table_name, entity, keys, scope, before_image, shape.by_row, shape.twice, shape.deferrable_key));
+    tide.capture_source(relation, shape.table_name, entity, keys, scope, before_image, shape.by_row, shape.deferrable_key));
   execute format('revoke all on function tide.%I() from public', name);
   execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || shape.table_name || '; made by tide.track');
 
@@ -244,7 +244,7 @@ begin
   else
     execute format('drop trigger if exists tide_change on %s', relation);
     execute format('create or replace trigger tide_insert after insert on %s referencing new table as tide_new for each statement execute function tide.%I()', relation, name);
-    execute format('create or replace trigger tide_update after update on %s referencing old table as tide_old new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_update after update on %s for each row execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
   end if;
@@ -350,6 +350,8 @@ AS $function$
 declare
   tide_stack text;
 begin
+  if tg_op = 'UPDATE' then
+    if age(old.xmin) <= 0 then
   get diagnostics tide_stack = pg_context;
   if position(E'\n' in tide_stack) = 0 then
     if current_setting('tide.stack__entity', true) <> '' then
@@ -364,43 +366,48 @@ begin
       perform set_config('tide.stack__entity', tide_stack, true);
     end if;
   end if;
-  if tg_op = 'UPDATE' then
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_new tide_n join tide_old tide_o on (tide_o.entity::text) collate "C" = (tide_n.entity::text)
-    where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on' and not exists (select from tide_new offset 1);
-    if not found then
-      if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
+      if pg_trigger_depth() > 1 then
         perform set_config('tide.nested__entity', 'on', true);
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '_entity',
-          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
-        from (
-          select tide_x.*, tide_o.entity::text as id_o, (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
-            case when tide_o.entity is not null and (tide_c.entity is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
-            || case when tide_n.entity is null or tide_c.entity is null then '{}'
-               when tide_o.entity is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
-          from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text)) left join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (coalesce(tide_n.entity, tide_o.entity)) and (tide_c.entity)::text collate "C" = (coalesce(tide_n.entity, tide_o.entity))::text) s;
-      else
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select tide_x.*, '_entity', coalesce((case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), tide_o.entity::text), case when tide_n.entity is null then null::text else null::text end,
-          case when tide_n.entity is null then 'DELETE' when tide_o.entity is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
-          case when tide_n.entity is not null then to_json(tide_n.*) end, case when tide_n.entity is null or null::text is not distinct from null::text then to_json(tide_o.*) end
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.entity::text) collate "C" = (tide_n.entity::text))
-        where case when tide_n.entity is null then (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text and null::text is not distinct from null::text limit 1) is null else true end;
       end if;
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    where new.xmax = '0' and old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text;
+    if not found then
+      if not exists (select from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) old.entity and tide_c.entity::text collate "C" = old.entity::text and null::text is not distinct from null::text) then
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      end if;
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) = old.entity::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) = old.entity::text and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+      from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) new.entity and tide_c.entity::text collate "C" = new.entity::text;
+      perform true;
     end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__entity', true) is distinct from 'on' and coalesce(current_setting('tide.stack__entity', true), '') = '' and not exists (select from tide_new offset 1);
     if not found then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__entity', true) <> '' then
+      perform set_config('tide.nested__entity', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__entity', true) then
+      if right(current_setting('tide.stack__entity', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__entity', 'on', true);
+      end if;
+      perform set_config('tide.stack__entity', tide_stack, true);
+    end if;
+  end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
         perform set_config('tide.nested__entity', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) (tide_n.entity) and (tide_c.entity)::text collate "C" = (tide_n.entity)::text;
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) tide_n.entity and tide_c.entity::text collate "C" = tide_n.entity::text;
       else
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_entity', (case when octet_length(tide_n.entity::text) <= 341 then tide_n.entity::text else tide.fit_token(tide_n.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
@@ -408,11 +415,25 @@ begin
       end if;
     end if;
   elsif tg_op = 'DELETE' then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__entity', true) <> '' then
+      perform set_config('tide.nested__entity', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__entity', true) then
+      if right(current_setting('tide.stack__entity', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__entity', 'on', true);
+      end if;
+      perform set_config('tide.stack__entity', tide_stack, true);
+    end if;
+  end if;
     if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
       perform set_config('tide.nested__entity', 'on', true);
     end if;
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) (tide_o.entity) and (tide_c.entity)::text collate "C" = (tide_o.entity)::text and null::text is not distinct from null::text limit 1) is null;
+    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) tide_o.entity and tide_c.entity::text collate "C" = tide_o.entity::text and null::text is not distinct from null::text limit 1) is null;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -440,6 +461,8 @@ AS $function$
 declare
   tide_stack text;
 begin
+  if tg_op = 'UPDATE' then
+    if age(old.xmin) <= 0 then
   get diagnostics tide_stack = pg_context;
   if position(E'\n' in tide_stack) = 0 then
     if current_setting('tide.stack__grant', true) <> '' then
@@ -454,43 +477,48 @@ begin
       perform set_config('tide.stack__grant', tide_stack, true);
     end if;
   end if;
-  if tg_op = 'UPDATE' then
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_new tide_n join tide_old tide_o on (tide_o.id::text) collate "C" = (tide_n.id::text)
-    where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on' and not exists (select from tide_new offset 1);
-    if not found then
-      if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
+      if pg_trigger_depth() > 1 then
         perform set_config('tide.nested__grant', 'on', true);
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '_grant',
-          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
-        from (
-          select tide_x.*, tide_o.id::text as id_o, (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
-            case when tide_o.id is not null and (tide_c.id is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
-            || case when tide_n.id is null or tide_c.id is null then '{}'
-               when tide_o.id is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
-          from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text)) left join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (coalesce(tide_n.id, tide_o.id)) and (tide_c.id)::text collate "C" = (coalesce(tide_n.id, tide_o.id))::text) s;
-      else
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select tide_x.*, '_grant', coalesce((case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), tide_o.id::text), case when tide_n.id is null then null::text else null::text end,
-          case when tide_n.id is null then 'DELETE' when tide_o.id is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
-          case when tide_n.id is not null then to_json(tide_n.*) end, case when tide_n.id is null or null::text is not distinct from null::text then to_json(tide_o.*) end
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on (tide_o.id::text) collate "C" = (tide_n.id::text))
-        where case when tide_n.id is null then (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text and null::text is not distinct from null::text limit 1) is null else true end;
       end if;
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
+    if not found then
+      if not exists (select from authz.grants tide_c where tide_c.id operator(pg_catalog.=) old.id and tide_c.id::text collate "C" = old.id::text and null::text is not distinct from null::text) then
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      end if;
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+      from authz.grants tide_c where tide_c.id operator(pg_catalog.=) new.id and tide_c.id::text collate "C" = new.id::text;
+      perform true;
     end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__grant', true) is distinct from 'on' and coalesce(current_setting('tide.stack__grant', true), '') = '' and not exists (select from tide_new offset 1);
     if not found then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__grant', true) <> '' then
+      perform set_config('tide.nested__grant', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__grant', true) then
+      if right(current_setting('tide.stack__grant', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__grant', 'on', true);
+      end if;
+      perform set_config('tide.stack__grant', tide_stack, true);
+    end if;
+  end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
         perform set_config('tide.nested__grant', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) (tide_n.id) and (tide_c.id)::text collate "C" = (tide_n.id)::text;
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) tide_n.id and tide_c.id::text collate "C" = tide_n.id::text;
       else
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_grant', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
@@ -498,11 +526,25 @@ begin
       end if;
     end if;
   elsif tg_op = 'DELETE' then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__grant', true) <> '' then
+      perform set_config('tide.nested__grant', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__grant', true) then
+      if right(current_setting('tide.stack__grant', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__grant', 'on', true);
+      end if;
+      perform set_config('tide.stack__grant', tide_stack, true);
+    end if;
+  end if;
     if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
       perform set_config('tide.nested__grant', 'on', true);
     end if;
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) (tide_o.id) and (tide_c.id)::text collate "C" = (tide_o.id)::text and null::text is not distinct from null::text limit 1) is null;
+    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -530,6 +572,8 @@ AS $function$
 declare
   tide_stack text;
 begin
+  if tg_op = 'UPDATE' then
+    if age(old.xmin) <= 0 then
   get diagnostics tide_stack = pg_context;
   if position(E'\n' in tide_stack) = 0 then
     if current_setting('tide.stack__member', true) <> '' then
@@ -544,43 +588,48 @@ begin
       perform set_config('tide.stack__member', tide_stack, true);
     end if;
   end if;
-  if tg_op = 'UPDATE' then
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(tide_n.*), to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_new tide_n join tide_old tide_o on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')))
-    where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on' and not exists (select from tide_new offset 1);
-    if not found then
-      if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
+      if pg_trigger_depth() > 1 then
         perform set_config('tide.nested__member', 'on', true);
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '_member',
-          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
-        from (
-          select tide_x.*, (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')) as id_o, (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) as id_c, null::text as scope_o, null::text as scope_c, to_json(tide_c.*) as image, to_json(tide_o.*) as before, unnest(
-            case when tide_o.role is not null and (tide_c.role is null or null::text is distinct from null::text) then array['DELETE'] else '{}' end
-            || case when tide_n.role is null or tide_c.role is null then '{}'
-               when tide_o.role is null or null::text is distinct from null::text then array['INSERT'] else array['UPDATE'] end) as op
-          from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')))) left join authz.members tide_c on tide_c.role operator(pg_catalog.=) (coalesce(tide_n.role, tide_o.role)) and (tide_c.role)::text collate "C" = (coalesce(tide_n.role, tide_o.role))::text and tide_c.member operator(pg_catalog.=) (coalesce(tide_n.member, tide_o.member)) and (tide_c.member)::text collate "C" = (coalesce(tide_n.member, tide_o.member))::text) s;
-      else
-        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
-        select tide_x.*, '_member', coalesce((case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))), case when tide_n.role is null then null::text else null::text end,
-          case when tide_n.role is null then 'DELETE' when tide_o.role is null or null::text is distinct from null::text then 'INSERT' else 'UPDATE' end,
-          case when tide_n.role is not null then to_json(tide_n.*) end, case when tide_n.role is null or null::text is not distinct from null::text then to_json(tide_o.*) end
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join (tide_old tide_o full join tide_new tide_n on ((replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,'))) collate "C" = ((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))))
-        where case when tide_n.role is null then (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text and null::text is not distinct from null::text limit 1) is null else true end;
       end if;
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    where new.xmax = '0' and old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text;
+    if not found then
+      if not exists (select from authz.members tide_c where tide_c.role operator(pg_catalog.=) old.role and tide_c.role::text collate "C" = old.role::text and tide_c.member operator(pg_catalog.=) old.member and tide_c.member::text collate "C" = old.member::text and null::text is not distinct from null::text) then
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      end if;
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, case when (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) = (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')) and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) = (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')) and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+      from authz.members tide_c where tide_c.role operator(pg_catalog.=) new.role and tide_c.role::text collate "C" = new.role::text and tide_c.member operator(pg_catalog.=) new.member and tide_c.member::text collate "C" = new.member::text;
+      perform true;
     end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on' and not exists (select from tide_new offset 1);
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__member', true) is distinct from 'on' and coalesce(current_setting('tide.stack__member', true), '') = '' and not exists (select from tide_new offset 1);
     if not found then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__member', true) <> '' then
+      perform set_config('tide.nested__member', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__member', true) then
+      if right(current_setting('tide.stack__member', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__member', 'on', true);
+      end if;
+      perform set_config('tide.stack__member', tide_stack, true);
+    end if;
+  end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
         perform set_config('tide.nested__member', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
-        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) (tide_n.role) and (tide_c.role)::text collate "C" = (tide_n.role)::text and tide_c.member operator(pg_catalog.=) (tide_n.member) and (tide_c.member)::text collate "C" = (tide_n.member)::text;
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) tide_n.role and tide_c.role::text collate "C" = tide_n.role::text and tide_c.member operator(pg_catalog.=) tide_n.member and tide_c.member::text collate "C" = tide_n.member::text;
       else
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_member', (case when octet_length((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_n.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_n.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
@@ -588,11 +637,25 @@ begin
       end if;
     end if;
   elsif tg_op = 'DELETE' then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__member', true) <> '' then
+      perform set_config('tide.nested__member', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__member', true) then
+      if right(current_setting('tide.stack__member', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__member', 'on', true);
+      end if;
+      perform set_config('tide.stack__member', tide_stack, true);
+    end if;
+  end if;
     if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
       perform set_config('tide.nested__member', 'on', true);
     end if;
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) (tide_o.role) and (tide_c.role)::text collate "C" = (tide_o.role)::text and tide_c.member operator(pg_catalog.=) (tide_o.member) and (tide_c.member)::text collate "C" = (tide_o.member)::text and null::text is not distinct from null::text limit 1) is null;
+    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) tide_o.role and tide_c.role::text collate "C" = tide_o.role::text and tide_c.member operator(pg_catalog.=) tide_o.member and tide_c.member::text collate "C" = tide_o.member::text and null::text is not distinct from null::text limit 1) is null;
   else
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -617,7 +680,7 @@ CREATE OR REPLACE FUNCTION tide.capture_name(entity text)
 RETURN ('capture_'::text || CASE WHEN (length(entity) <= 55) THEN entity ELSE md5(entity) END)
 ;
 
-CREATE OR REPLACE FUNCTION tide.capture_shape(relation regclass, OUT table_name text, OUT by_row boolean, OUT twice boolean, OUT deferrable_key boolean)
+CREATE OR REPLACE FUNCTION tide.capture_shape(relation regclass, OUT table_name text, OUT by_row boolean, OUT deferrable_key boolean)
  RETURNS record
  LANGUAGE sql
  STABLE
@@ -629,9 +692,6 @@ BEGIN ATOMIC
            WHERE (pg_inherits.inhrelid = c.oid))) OR (EXISTS ( SELECT
             FROM pg_subscription_rel
            WHERE (pg_subscription_rel.srrelid = c.oid)))),
-     (EXISTS ( SELECT
-            FROM pg_constraint f
-           WHERE ((f.conrelid = c.oid) AND (f.contype = 'f'::"char") AND ((f.confupdtype = ANY (ARRAY['c'::"char", 'n'::"char", 'd'::"char"])) OR (f.confdeltype = ANY (ARRAY['n'::"char", 'd'::"char"])))))) AS "exists",
      (NOT i.indimmediate)
     FROM ((pg_class c
       JOIN pg_namespace n ON ((n.oid = c.relnamespace)))
@@ -640,7 +700,7 @@ BEGIN ATOMIC
 END
 ;
 
-CREATE OR REPLACE FUNCTION tide.capture_source(relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean)
+CREATE OR REPLACE FUNCTION tide.capture_source(relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, deferrable_key boolean)
  RETURNS text
  LANGUAGE plpgsql
  STABLE
@@ -651,25 +711,13 @@ declare
 #variable_conflict use_column
 declare
   tide_stack text;
-begin{nesting}
-  if tg_op = 'UPDATE' then
-    {head}
-    select '{entity}', {id_n}, {fit_n}, 'UPDATE', {image_n}, {image_o}, {context}
-    from tide_new tide_n join tide_old tide_o on {o_is_n}
-    where {calm} and not exists (select from tide_new offset 1){unmoved};
-    if not found then
-      if {careful} then
-        perform set_config('tide.nested_{entity}', 'on', true);
-        {now_update}
-      else
-        {many_updated}
-      end if;
-    end if;
+begin
+  if tg_op = 'UPDATE' then{updated}
   elsif tg_op = 'INSERT' then
     {head}
     select '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null, {context}
-    from tide_new tide_n where {calm} and not exists (select from tide_new offset 1);
-    if not found then
+    from tide_new tide_n where {calm} and coalesce(current_setting('tide.stack_{entity}', true), '') = '' and not exists (select from tide_new offset 1);
+    if not found then{nesting}
       if {careful} then
         perform set_config('tide.nested_{entity}', 'on', true);
         {head_many}
@@ -681,81 +729,68 @@ begin{nesting}
         from {context_many} cross join tide_new tide_n;
       end if;
     end if;
-  elsif tg_op = 'DELETE' then
+  elsif tg_op = 'DELETE' then{nesting}
     if {careful} then
       perform set_config('tide.nested_{entity}', 'on', true);
     end if;
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};{deleted}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
   end if;
   return null;
 end$t$;
-  -- An UPDATE told by what is in the table now; also where its transition tables hold a row twice.
-  now_update constant text := $t${head_many}
-        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '{entity}',
-          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
-        from (
-          select tide_x.*, {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
-            case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
-            || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
-               when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
-          from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
-  -- Any UPDATE else. The joins stay full joins, which are never nested loops: the plan of a small statement serves a large one.
-  many_updated constant text := $t${many_moved}{head_many}
-        select tide_x.*, '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
-          case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null or {scope_o} is distinct from {scope_n} then 'INSERT' else 'UPDATE' end,
-          case when tide_n.{key} is not null then {image_n} end, case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
-        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
-        where case when tide_n.{key} is null then {gone} else true end;$t$;
-  many_moved constant text := $t${head_many}
-        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
-        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
-        where case when tide_o.{key} is null or tide_n.{key} is null then false else {scope_o} is distinct from {scope_n} end;
-        $t$;
-  -- Of one statement, a foreign key's updates may be told after its deletions: those must see that the row is gone.
-  deleted constant text := $t$
-    if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
   rows constant text := $t$
 declare
   tide_stack text;
-begin{nesting}
-  if ({careful}) and tg_op <> 'TRUNCATE' then
-    perform set_config('tide.nested_{entity}', 'on', true);
-    if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
-      {head}
-      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-    end if;
-    if tg_op = 'UPDATE' then
-      {head}
-      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
-      from {table} tide_c where {c_is_new};
+begin
+  if tg_op = 'UPDATE' then{updated}
+  elsif tg_op = 'TRUNCATE' then{truncated}
+  else{nesting}
+    if {careful} then
+      perform set_config('tide.nested_{entity}', 'on', true);
+      if tg_op = 'INSERT' then
+        {head}
+        select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
+      elsif not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+        {head}
+        values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+      end if;
     elsif tg_op = 'INSERT' then
       {head}
-      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
-    end if;
-  elsif tg_op = 'TRUNCATE' then{truncated}
-  elsif tg_op = 'UPDATE' and ({id_old} = {id_new}) and ({scope_old} is not distinct from {scope_new}) then
-    {head}
-    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context});
-  else
-    if tg_op <> 'INSERT' then
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
+    else
       {head}
       values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-    end if;
-    if tg_op <> 'DELETE' then
-      {head}
-      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
     end if;
   end if;
   if pg_try_advisory_lock_shared({wake}) then{wake_up}
   end if;
   return null;
 end$t$;
+  -- The row itself says what the settings say of the other operations: a new version that was changed again has an xmax, an old one that
+  -- this transaction wrote (under a savepoint too) is not older than it. (Another's lock, or a row from before a wraparound, may look so too: no harm.)
+  updated constant text := $t$
+    if age(old.xmin) <= 0 then{nesting}
+      if pg_trigger_depth() > 1 then
+        perform set_config('tide.nested_{entity}', 'on', true);
+      end if;
+    end if;
+    {head}
+    select '{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context}
+    where {latest} and {same_key} and {scope_old} is not distinct from {scope_new};
+    if not found then
+      if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+        {head}
+        values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+      end if;
+      {head}
+      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
+      from {table} tide_c where {c_is_new};
+      perform true;
+    end if;$t$;
   truncated constant text := $t$
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -783,19 +818,18 @@ end$t$;
     end if;
   end if;$t$;
   who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
-  plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
   source text := case when by_row then rows else statements end;
   part record;
 begin
   for part in
     select * from (values
-      ('unmoved', case when scope is null then '' else ' and {scope_o} is not distinct from {scope_n}' end),
-      ('many_updated', case when twice then '{now_update}' else many_updated end),
-      ('many_moved', case when scope is null then '' else many_moved end),
-      ('now_update', now_update),
-      ('deleted', case when twice then deleted else '' end),
+      ('updated', updated),
+      ('latest', case when deferrable_key then 'false' else 'new.xmax = ''0''' end),
       ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
       ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
+      ('same_key', (
+        select string_agg(case when tide.is_plain_key_type(tide.column_type(capture_source.relation, k)) then format('old.%1$I = new.%1$I', k)
+          else format('old.%1$I::text collate "C" = new.%1$I::text', k) end, ' and ') from unnest(keys) k)),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('nesting', nesting),
       ('gone', '(select true from {table} tide_c where {c_is_o} and {scope_o} is not distinct from {scope_c} limit 1) is null'),
@@ -814,7 +848,6 @@ begin
       ('id_o', tide.id_expression(relation, keys, 'tide_o')),
       ('id_new', tide.fitting_id_expression(relation, keys, 'new')),
       ('id_old', tide.id_expression(relation, keys, 'old')),
-      ('scope_n', tide.scope_expression(scope, 'tide_n')),
       ('scope_c', tide.scope_expression(scope, 'tide_c')),
       ('scope_o', tide.scope_expression(scope, 'tide_o')),
       ('scope_new', tide.scope_expression(scope, 'new')),
@@ -824,17 +857,13 @@ begin
       ('fit_new', tide.fitting_scope_expression(relation, scope, 'new')),
       ('image_o', case when before_image then '{row_o}' else 'null::json' end),
       ('image_old', case when before_image then '{row_old}' else 'null::json' end),
-      ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
-        else format('(%s) collate "C" = (%s)', tide.id_expression(relation, keys, 'tide_o'), tide.id_expression(relation, keys, 'tide_n')) end),
-      ('c_is_n_or_o', tide.key_match(relation, keys, 'tide_c', array['tide_n', 'tide_o'])),
-      ('c_is_new', tide.key_match(relation, keys, 'tide_c', array['new'])),
-      ('c_is_old', tide.key_match(relation, keys, 'tide_c', array['old'])),
-      ('c_is_n', tide.key_match(relation, keys, 'tide_c', array['tide_n'])),
-      ('c_is_o', tide.key_match(relation, keys, 'tide_c', array['tide_o'])),
+      ('c_is_new', tide.key_match(relation, keys, 'tide_c', 'new')),
+      ('c_is_old', tide.key_match(relation, keys, 'tide_c', 'old')),
+      ('c_is_n', tide.key_match(relation, keys, 'tide_c', 'tide_n')),
+      ('c_is_o', tide.key_match(relation, keys, 'tide_c', 'tide_o')),
       ('truncated_rows', case when by_row
         then '{table} tide_o where tide_o.tableoid = tg_relid or tg_relid = {relation} and not exists (select from pg_trigger where tgrelid = tide_o.tableoid and tgname = ''tide_truncate'')'
         else 'only {table} tide_o' end),
-      ('key', quote_ident(keys[1])),
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),
@@ -1102,7 +1131,7 @@ begin
     'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o where %s',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
     case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, coalesce(source, tracked.relation),
-    case when gone then format('not exists (select from %s tide_c where %s)', tracked.relation, tide.key_match(tracked.relation, tracked.key_columns, 'tide_c', array['tide_o'])) else 'true' end);
+    case when gone then format('not exists (select from %s tide_c where %s)', tracked.relation, tide.key_match(tracked.relation, tracked.key_columns, 'tide_c', 'tide_o')) else 'true' end);
   perform tide.wake_relay();
 end $function$
 ;
@@ -1205,12 +1234,12 @@ CREATE OR REPLACE FUNCTION tide.key_columns(relation oid)
 RETURN COALESCE((SELECT array_agg((a.attname)::text ORDER BY k.place) AS array_agg FROM ((pg_index i CROSS JOIN LATERAL unnest((i.indkey)::smallint[]) WITH ORDINALITY k(attnum, place)) JOIN pg_attribute a ON (((a.attrelid = i.indrelid) AND (a.attnum = k.attnum)))) WHERE ((i.indrelid = key_columns.relation) AND i.indisprimary AND i.indisvalid)), '{}'::text[])
 ;
 
-CREATE OR REPLACE FUNCTION tide.key_match(relation oid, keys text[], alias_a text, sources text[])
+CREATE OR REPLACE FUNCTION tide.key_match(relation oid, keys text[], alias_a text, alias_b text)
  RETURNS text
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
-RETURN (SELECT string_agg((format('%s.%I operator(%I.%s) (%s)'::text, key_match.alias_a, k.name, n.nspname, o.oprname, format(k.source, k.name)) || CASE WHEN tide.is_plain_key_type(tide.column_type(key_match.relation, k.name)) THEN ''::text ELSE format(' and (%s.%I)::text collate "C" = (%s)::text'::text, key_match.alias_a, k.name, format(k.source, k.name)) END), ' and '::text ORDER BY k.place) AS string_agg FROM ((((((SELECT u.name, u.place, CASE cardinality(key_match.sources) WHEN 1 THEN ((key_match.sources)[1] || '.%1$I'::text) ELSE format('coalesce(%s.%%1$I, %s.%%1$I)'::text, (key_match.sources)[1], (key_match.sources)[2]) END AS source FROM unnest(key_match.keys) WITH ORDINALITY u(name, place)) k JOIN pg_index i ON (((i.indrelid = key_match.relation) AND i.indisprimary))) JOIN pg_opclass c ON ((c.oid = ((i.indclass)::oid[])[(k.place - 1)]))) JOIN pg_amop m ON (((m.amopfamily = c.opcfamily) AND (m.amopstrategy = 3) AND (m.amoplefttype = c.opcintype) AND (m.amoprighttype = c.opcintype)))) JOIN pg_operator o ON ((o.oid = m.amopopr))) JOIN pg_namespace n ON ((n.oid = o.oprnamespace))))
+RETURN (SELECT string_agg((format('%s.%I operator(%I.%s) %s.%I'::text, key_match.alias_a, k.name, n.nspname, o.oprname, key_match.alias_b, k.name) || CASE WHEN tide.is_plain_key_type(tide.column_type(key_match.relation, k.name)) THEN ''::text ELSE format(' and %s.%I::text collate "C" = %s.%I::text'::text, key_match.alias_a, k.name, key_match.alias_b, k.name) END), ' and '::text ORDER BY k.place) AS string_agg FROM (((((unnest(key_match.keys) WITH ORDINALITY k(name, place) JOIN pg_index i ON (((i.indrelid = key_match.relation) AND i.indisprimary))) JOIN pg_opclass c ON ((c.oid = ((i.indclass)::oid[])[(k.place - 1)]))) JOIN pg_amop m ON (((m.amopfamily = c.opcfamily) AND (m.amopstrategy = 3) AND (m.amoplefttype = c.opcintype) AND (m.amoprighttype = c.opcintype)))) JOIN pg_operator o ON ((o.oid = m.amopopr))) JOIN pg_namespace n ON ((n.oid = o.oprnamespace))))
 ;
 
 CREATE OR REPLACE FUNCTION tide.key_query(relation oid, keys text[])
@@ -1236,7 +1265,7 @@ AS $function$
 begin
   execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s for update of tide_t',
     tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
-    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
   into image, scope, id using key;
 exception
   when data_exception then return; -- text that cannot be such a key is no row's key
@@ -1420,9 +1449,9 @@ begin
       when 'update' then format('update %s as tide_t set %s from (%s) tide_k%s where %s', held.relation,
         coalesce((select string_agg(format('%1$I = tide_r.%1$I', k), ', ') from jsonb_object_keys(data) k), format('%1$I = tide_t.%1$I', held.key_columns[1])),
         tide.key_query(held.relation, held.key_columns), coalesce(', jsonb_to_record($2) as tide_r(' || columns || ')', ''),
-        tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+        tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
       else format('delete from %s as tide_t using (%s) tide_k where %s', held.relation,
-        tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+        tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
     end || format(' returning %s as scope, %s as id', tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'));
     set local search_path to default;
     execute statement into there using key, data;
@@ -1538,9 +1567,9 @@ begin
           then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
       elsif not exists (
         select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
-          and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.twice, shape.deferrable_key)
+          and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.deferrable_key)
       ) then
-        what := 'its key, its foreign keys or its name changed';
+        what := 'its key or its name changed';
       elsif held.json_schema <> tide.json_schema(held.relation, held.entity, held.key_columns, held.scope_column) then
         what := 'its columns changed';
       elsif shape.by_row and exists (
@@ -2024,7 +2053,7 @@ CREATE TRIGGER tide_insert AFTER INSERT ON authz.grants REFERENCING NEW TABLE AS
 
 CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.grants FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
 
-CREATE TRIGGER tide_update AFTER UPDATE ON authz.grants REFERENCING OLD TABLE AS tide_old NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
+CREATE TRIGGER tide_update AFTER UPDATE ON authz.grants FOR EACH ROW EXECUTE FUNCTION tide.capture__grant();
 
 CREATE TRIGGER refuse_cycle BEFORE INSERT OR UPDATE ON authz.members FOR EACH ROW EXECUTE FUNCTION authz.refuse_cycle();
 
@@ -2034,7 +2063,7 @@ CREATE TRIGGER tide_insert AFTER INSERT ON authz.members REFERENCING NEW TABLE A
 
 CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.members FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__member();
 
-CREATE TRIGGER tide_update AFTER UPDATE ON authz.members REFERENCING OLD TABLE AS tide_old NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__member();
+CREATE TRIGGER tide_update AFTER UPDATE ON authz.members FOR EACH ROW EXECUTE FUNCTION tide.capture__member();
 
 CREATE TRIGGER tide_delete AFTER DELETE ON tide.tracked REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
 
@@ -2042,7 +2071,7 @@ CREATE TRIGGER tide_insert AFTER INSERT ON tide.tracked REFERENCING NEW TABLE AS
 
 CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON tide.tracked FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
 
-CREATE TRIGGER tide_update AFTER UPDATE ON tide.tracked REFERENCING OLD TABLE AS tide_old NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
+CREATE TRIGGER tide_update AFTER UPDATE ON tide.tracked FOR EACH ROW EXECUTE FUNCTION tide.capture__entity();
 
 grant EXECUTE on function authz.expire() to tide_command;
 

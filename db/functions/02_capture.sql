@@ -3,26 +3,25 @@
 --
 -- Each tracked table has a function of its own, tide.capture_<entity>, generated for its key, its scope and its column
 -- types: nothing is looked up when a row changes. Two shapes:
---   statements  an ordinary table: statement triggers with transition tables. A bulk statement writes its outbox rows with
---               one INSERT: 4 microseconds a row where a row trigger takes 20; a single row costs about the same.
+--   statements  an ordinary table: INSERT and DELETE by statement triggers with transition tables, so that a bulk statement writes its outbox rows
+--               with one INSERT, 4 microseconds a row where a row trigger takes 16; UPDATE by a row trigger, which for a single row, what most
+--               transactions change, costs half of what a statement trigger does.
 --   rows        a partitioned table, a partition, an inheritance child: a statement that names another table of the tree
 --               changes their rows without firing their statement triggers; row triggers fire, and new partitions get them.
 --               So does a table that a subscription fills: what applies it fires row triggers only.
 --
--- An address is (scope, entity, id). An UPDATE pairs old and new rows by id: one that changed its key or its scope is a DELETE
--- of the old address and then an INSERT of the new one.
+-- An address is (scope, entity, id). An UPDATE that changed a row's key or its scope is a DELETE of the old address and then an INSERT of the new one.
 --
--- The newest outbox row of an address must hold its newest image. Four things can put an older one last, and the remedy is the same:
+-- The newest outbox row of an address must hold its newest image. Three things can put an older one last, and the remedy is the same:
 -- to tell what is in the table now instead of what the statement left there.
---   * A row trigger of the application changes rows of this table again. That inner statement writes its outbox rows before the outer
---     one does. It is known by its trigger depth; it sets tide.nested_<entity>, and the rest of the transaction tells what is there now.
---   * Foreign keys change rows of this table (on delete set null, on update cascade). All their updates in one statement share
---     its transition tables, which may then hold a row twice, and may be told after a deletion of the same row. So for a table with
---     such a key only an UPDATE of a single row is told as it came, and not after a deletion.
+--   * A trigger of the application, a foreign key or a function that a statement calls (… returning f(id), or after an INSERT in a WITH) changes rows
+--     of this table again. That inner statement writes its outbox rows before the outer one does. An UPDATE sees by the row's own xmax that
+--     it was changed again. An INSERT does not: whoever changes a row that this transaction wrote leaves word for it. At a trigger's depth that is
+--     tide.nested_<entity>, and the rest of the transaction tells what is there now. A function is no trigger's depth, but the call stack shows it:
+--     a statement of a function leaves its stack in tide.stack_<entity>, and one that finds its own stack at the end of a longer one was under
+--     way when that one ran. A statement of no function is careful after any that was one's.
+--   * A row whose address changed: its old address may be another row's by now.
 --   * A deferrable primary key: two rows may trade places. Such a table always tells what is there now.
---   * A function that a statement calls (… returning f(id), or after an INSERT in a WITH) changes rows of this table. That is no trigger's depth, but
---     the call stack shows it: a statement of a function leaves its stack in tide.stack_<entity>, and one that finds its own stack at the end of a
---     longer one was under way when that one ran. A statement of no function is careful after any that was one's.
 -- A deletion is told only where the row is gone: in one statement with an INSERT of the same key (WITH), the DELETE may be told last.
 --
 -- Triggers fire always, also where session_replication_role is replica: what a restore or a subscription writes is a change like any other.
@@ -102,19 +101,16 @@ return case
   else format($f$(case when octet_length(%1$s) <= 341 then %1$s else tide.fit_token(%1$s, 'scope') end)$f$, tide.scope_expression(scope, alias))
 end;
 
--- Whether `alias_a` and `alias_b` are the same row, in a form the primary key's index serves. `source` may be coalesce(…).
-create or replace function tide.key_match(relation oid, keys text[], alias_a text, sources text[]) returns text
+-- Whether `alias_a` and `alias_b` are the same row, in a form the primary key's index serves.
+create or replace function tide.key_match(relation oid, keys text[], alias_a text, alias_b text) returns text
 language sql stable set search_path = pg_catalog, pg_temp
 return (
   select string_agg(
-    format('%s.%I operator(%I.%s) (%s)', alias_a, k.name, n.nspname, o.oprname, format(k.source, k.name))
+    format('%s.%I operator(%I.%s) %s.%I', alias_a, k.name, n.nspname, o.oprname, alias_b, k.name)
     || case when tide.is_plain_key_type(tide.column_type(key_match.relation, k.name)) then ''
-       else format(' and (%s.%I)::text collate "C" = (%s)::text', alias_a, k.name, format(k.source, k.name)) end,
+       else format(' and %s.%I::text collate "C" = %s.%I::text', alias_a, k.name, alias_b, k.name) end,
     ' and ' order by k.place)
-  from (
-    select u.name, u.place,
-      case cardinality(sources) when 1 then sources[1] || '.%1$I' else format('coalesce(%s.%%1$I, %s.%%1$I)', sources[1], sources[2]) end as source
-    from unnest(keys) with ordinality u(name, place)) k
+  from unnest(keys) with ordinality k(name, place)
   join pg_index i on i.indrelid = key_match.relation and i.indisprimary
   join pg_opclass c on c.oid = (i.indclass::oid[])[k.place - 1]
   join pg_amop m on m.amopfamily = c.opcfamily and m.amopstrategy = 3 and m.amoplefttype = c.opcintype and m.amoprighttype = c.opcintype
@@ -161,10 +157,10 @@ return 'capture_' || case when length(entity) <= 55 then entity else md5(entity)
 -- The body of a capture function. {placeholders} are filled at the end; alias o is the row before, n after, c as it is now.
 --
 -- The common case, one row that stays where it is, is one INSERT that asks nothing twice; its WHERE says when it is not that case, and
--- only then more is looked at. Each PL/pgSQL expression and each expression of a statement costs its share of a microsecond in every
+-- only then more is looked at (the call stack alone takes ten microseconds). Each PL/pgSQL expression and each expression of a statement costs its share of a microsecond in every
 -- transaction. Of many rows, who and how is read once (tide_x).
 create or replace function tide.capture_source(
-  relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, twice boolean, deferrable_key boolean
+  relation oid, table_name text, entity text, keys text[], scope text, before_image boolean, by_row boolean, deferrable_key boolean
 ) returns text
 language plpgsql stable set search_path = pg_catalog, pg_temp as $fn$
 declare
@@ -172,25 +168,13 @@ declare
 #variable_conflict use_column
 declare
   tide_stack text;
-begin{nesting}
-  if tg_op = 'UPDATE' then
-    {head}
-    select '{entity}', {id_n}, {fit_n}, 'UPDATE', {image_n}, {image_o}, {context}
-    from tide_new tide_n join tide_old tide_o on {o_is_n}
-    where {calm} and not exists (select from tide_new offset 1){unmoved};
-    if not found then
-      if {careful} then
-        perform set_config('tide.nested_{entity}', 'on', true);
-        {now_update}
-      else
-        {many_updated}
-      end if;
-    end if;
+begin
+  if tg_op = 'UPDATE' then{updated}
   elsif tg_op = 'INSERT' then
     {head}
     select '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null, {context}
-    from tide_new tide_n where {calm} and not exists (select from tide_new offset 1);
-    if not found then
+    from tide_new tide_n where {calm} and coalesce(current_setting('tide.stack_{entity}', true), '') = '' and not exists (select from tide_new offset 1);
+    if not found then{nesting}
       if {careful} then
         perform set_config('tide.nested_{entity}', 'on', true);
         {head_many}
@@ -202,81 +186,68 @@ begin{nesting}
         from {context_many} cross join tide_new tide_n;
       end if;
     end if;
-  elsif tg_op = 'DELETE' then
+  elsif tg_op = 'DELETE' then{nesting}
     if {careful} then
       perform set_config('tide.nested_{entity}', 'on', true);
     end if;
     {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};{deleted}
+    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
   end if;
   return null;
 end$t$;
-  -- An UPDATE told by what is in the table now; also where its transition tables hold a row twice.
-  now_update constant text := $t${head_many}
-        select s.x1, s.x2, s.x3, s.x4, s.x5, s.x6, s.x7, s.x8, s.x9, s.x10, '{entity}',
-          case when s.op = 'DELETE' then s.id_o else s.id_c end, case when s.op = 'DELETE' then s.scope_o else s.scope_c end, s.op,
-          case when s.op <> 'DELETE' then s.image end, case when s.op <> 'INSERT' then s.before end
-        from (
-          select tide_x.*, {id_o} as id_o, {id_c} as id_c, {scope_o} as scope_o, {fit_c} as scope_c, to_json(tide_c.*) as image, {image_o} as before, unnest(
-            case when tide_o.{key} is not null and (tide_c.{key} is null or {scope_o} is distinct from {scope_c}) then array['DELETE'] else '{}' end
-            || case when tide_n.{key} is null or tide_c.{key} is null then '{}'
-               when tide_o.{key} is null or {scope_o} is distinct from {scope_c} then array['INSERT'] else array['UPDATE'] end) as op
-          from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n}) left join {table} tide_c on {c_is_n_or_o}) s;$t$;
-  -- Any UPDATE else. The joins stay full joins, which are never nested loops: the plan of a small statement serves a large one.
-  many_updated constant text := $t${many_moved}{head_many}
-        select tide_x.*, '{entity}', coalesce({id_n}, {id_o}), case when tide_n.{key} is null then {scope_o} else {fit_n} end,
-          case when tide_n.{key} is null then 'DELETE' when tide_o.{key} is null or {scope_o} is distinct from {scope_n} then 'INSERT' else 'UPDATE' end,
-          case when tide_n.{key} is not null then {image_n} end, case when tide_n.{key} is null or {scope_o} is not distinct from {scope_n} then {image_o} end
-        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
-        where case when tide_n.{key} is null then {gone} else true end;$t$;
-  many_moved constant text := $t${head_many}
-        select tide_x.*, '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}
-        from {context_many} cross join (tide_old tide_o full join tide_new tide_n on {o_is_n})
-        where case when tide_o.{key} is null or tide_n.{key} is null then false else {scope_o} is distinct from {scope_n} end;
-        $t$;
-  -- Of one statement, a foreign key's updates may be told after its deletions: those must see that the row is gone.
-  deleted constant text := $t$
-    if found then perform set_config('tide.nested_{entity}', 'on', true); end if;$t$;
   rows constant text := $t$
 declare
   tide_stack text;
-begin{nesting}
-  if ({careful}) and tg_op <> 'TRUNCATE' then
-    perform set_config('tide.nested_{entity}', 'on', true);
-    if tg_op <> 'INSERT' and not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
-      {head}
-      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-    end if;
-    if tg_op = 'UPDATE' then
-      {head}
-      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
-      from {table} tide_c where {c_is_new};
+begin
+  if tg_op = 'UPDATE' then{updated}
+  elsif tg_op = 'TRUNCATE' then{truncated}
+  else{nesting}
+    if {careful} then
+      perform set_config('tide.nested_{entity}', 'on', true);
+      if tg_op = 'INSERT' then
+        {head}
+        select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
+      elsif not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+        {head}
+        values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+      end if;
     elsif tg_op = 'INSERT' then
       {head}
-      select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
-    end if;
-  elsif tg_op = 'TRUNCATE' then{truncated}
-  elsif tg_op = 'UPDATE' and ({id_old} = {id_new}) and ({scope_old} is not distinct from {scope_new}) then
-    {head}
-    values ('{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context});
-  else
-    if tg_op <> 'INSERT' then
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
+    else
       {head}
       values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-    end if;
-    if tg_op <> 'DELETE' then
-      {head}
-      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
     end if;
   end if;
   if pg_try_advisory_lock_shared({wake}) then{wake_up}
   end if;
   return null;
 end$t$;
+  -- The row itself says what the settings say of the other operations: a new version that was changed again has an xmax, an old one that
+  -- this transaction wrote (under a savepoint too) is not older than it. (Another's lock, or a row from before a wraparound, may look so too: no harm.)
+  updated constant text := $t$
+    if age(old.xmin) <= 0 then{nesting}
+      if pg_trigger_depth() > 1 then
+        perform set_config('tide.nested_{entity}', 'on', true);
+      end if;
+    end if;
+    {head}
+    select '{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context}
+    where {latest} and {same_key} and {scope_old} is not distinct from {scope_new};
+    if not found then
+      if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+        {head}
+        values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+      end if;
+      {head}
+      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
+        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
+      from {table} tide_c where {c_is_new};
+      perform true;
+    end if;$t$;
   truncated constant text := $t$
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
@@ -304,19 +275,18 @@ end$t$;
     end if;
   end if;$t$;
   who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
-  plain_keys constant boolean := (select bool_and(tide.is_plain_key_type(tide.column_type(capture_source.relation, k))) from unnest(keys) k);
   source text := case when by_row then rows else statements end;
   part record;
 begin
   for part in
     select * from (values
-      ('unmoved', case when scope is null then '' else ' and {scope_o} is not distinct from {scope_n}' end),
-      ('many_updated', case when twice then '{now_update}' else many_updated end),
-      ('many_moved', case when scope is null then '' else many_moved end),
-      ('now_update', now_update),
-      ('deleted', case when twice then deleted else '' end),
+      ('updated', updated),
+      ('latest', case when deferrable_key then 'false' else 'new.xmax = ''0''' end),
       ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
       ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
+      ('same_key', (
+        select string_agg(case when tide.is_plain_key_type(tide.column_type(capture_source.relation, k)) then format('old.%1$I = new.%1$I', k)
+          else format('old.%1$I::text collate "C" = new.%1$I::text', k) end, ' and ') from unnest(keys) k)),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('nesting', nesting),
       ('gone', '(select true from {table} tide_c where {c_is_o} and {scope_o} is not distinct from {scope_c} limit 1) is null'),
@@ -335,7 +305,6 @@ begin
       ('id_o', tide.id_expression(relation, keys, 'tide_o')),
       ('id_new', tide.fitting_id_expression(relation, keys, 'new')),
       ('id_old', tide.id_expression(relation, keys, 'old')),
-      ('scope_n', tide.scope_expression(scope, 'tide_n')),
       ('scope_c', tide.scope_expression(scope, 'tide_c')),
       ('scope_o', tide.scope_expression(scope, 'tide_o')),
       ('scope_new', tide.scope_expression(scope, 'new')),
@@ -345,17 +314,13 @@ begin
       ('fit_new', tide.fitting_scope_expression(relation, scope, 'new')),
       ('image_o', case when before_image then '{row_o}' else 'null::json' end),
       ('image_old', case when before_image then '{row_old}' else 'null::json' end),
-      ('o_is_n', case when plain_keys then (select string_agg(format('tide_o.%1$I = tide_n.%1$I', k), ' and ') from unnest(keys) k)
-        else format('(%s) collate "C" = (%s)', tide.id_expression(relation, keys, 'tide_o'), tide.id_expression(relation, keys, 'tide_n')) end),
-      ('c_is_n_or_o', tide.key_match(relation, keys, 'tide_c', array['tide_n', 'tide_o'])),
-      ('c_is_new', tide.key_match(relation, keys, 'tide_c', array['new'])),
-      ('c_is_old', tide.key_match(relation, keys, 'tide_c', array['old'])),
-      ('c_is_n', tide.key_match(relation, keys, 'tide_c', array['tide_n'])),
-      ('c_is_o', tide.key_match(relation, keys, 'tide_c', array['tide_o'])),
+      ('c_is_new', tide.key_match(relation, keys, 'tide_c', 'new')),
+      ('c_is_old', tide.key_match(relation, keys, 'tide_c', 'old')),
+      ('c_is_n', tide.key_match(relation, keys, 'tide_c', 'tide_n')),
+      ('c_is_o', tide.key_match(relation, keys, 'tide_c', 'tide_o')),
       ('truncated_rows', case when by_row
         then '{table} tide_o where tide_o.tableoid = tg_relid or tg_relid = {relation} and not exists (select from pg_trigger where tgrelid = tide_o.tableoid and tgname = ''tide_truncate'')'
         else 'only {table} tide_o' end),
-      ('key', quote_ident(keys[1])),
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),

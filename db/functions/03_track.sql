@@ -8,13 +8,11 @@ begin
 end $$;
 
 -- What the capture function of a table depends on, as it is now.
-create or replace function tide.capture_shape(relation regclass, out table_name text, out by_row boolean, out twice boolean, out deferrable_key boolean)
+create or replace function tide.capture_shape(relation regclass, out table_name text, out by_row boolean, out deferrable_key boolean)
 language sql stable set search_path = pg_catalog, pg_temp
 begin atomic
   select format('%I.%I', n.nspname, c.relname),
     c.relkind = 'p' or exists (select from pg_inherits where inhrelid = c.oid) or exists (select from pg_subscription_rel where srrelid = c.oid),
-    exists (
-      select from pg_constraint f where f.conrelid = c.oid and f.contype = 'f' and (f.confupdtype in ('c', 'n', 'd') or f.confdeltype in ('n', 'd'))),
     not i.indimmediate
   from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_index i on i.indrelid = c.oid and i.indisprimary
   where c.oid = capture_shape.relation;
@@ -32,7 +30,7 @@ declare
 begin
   select * into strict shape from tide.capture_shape(relation);
   execute format('create or replace function tide.%I() returns trigger language plpgsql security definer %s as %L', name, tide.pins(relation),
-    tide.capture_source(relation, shape.table_name, entity, keys, scope, before_image, shape.by_row, shape.twice, shape.deferrable_key));
+    tide.capture_source(relation, shape.table_name, entity, keys, scope, before_image, shape.by_row, shape.deferrable_key));
   execute format('revoke all on function tide.%I() from public', name);
   execute format('comment on function tide.%I() is %L', name, 'Writes the outbox rows of ' || shape.table_name || '; made by tide.track');
 
@@ -46,7 +44,7 @@ begin
   else
     execute format('drop trigger if exists tide_change on %s', relation);
     execute format('create or replace trigger tide_insert after insert on %s referencing new table as tide_new for each statement execute function tide.%I()', relation, name);
-    execute format('create or replace trigger tide_update after update on %s referencing old table as tide_old new table as tide_new for each statement execute function tide.%I()', relation, name);
+    execute format('create or replace trigger tide_update after update on %s for each row execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
   end if;
@@ -131,7 +129,7 @@ begin
     'insert into tide.outbox (entity, entity_id, scope, op, before, user_id) select %L, %s, %s, ''DELETE'', %s, nullif(current_setting(''tide.user_id'', true), '''') from %s tide_o where %s',
     tracked.entity, tide.id_expression(tracked.relation, tracked.key_columns, 'tide_o'), tide.scope_expression(tracked.scope_column, 'tide_o'),
     case when tracked.before_image then 'to_json(tide_o.*)' else 'null::json' end, coalesce(source, tracked.relation),
-    case when gone then format('not exists (select from %s tide_c where %s)', tracked.relation, tide.key_match(tracked.relation, tracked.key_columns, 'tide_c', array['tide_o'])) else 'true' end);
+    case when gone then format('not exists (select from %s tide_c where %s)', tracked.relation, tide.key_match(tracked.relation, tracked.key_columns, 'tide_c', 'tide_o')) else 'true' end);
   perform tide.wake_relay();
 end $$;
 
@@ -299,9 +297,9 @@ begin
           then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
       elsif not exists (
         select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
-          and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.twice, shape.deferrable_key)
+          and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.deferrable_key)
       ) then
-        what := 'its key, its foreign keys or its name changed';
+        what := 'its key or its name changed';
       elsif held.json_schema <> tide.json_schema(held.relation, held.entity, held.key_columns, held.scope_column) then
         what := 'its columns changed';
       elsif shape.by_row and exists (

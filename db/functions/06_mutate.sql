@@ -62,7 +62,7 @@ language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
   execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s for update of tide_t',
     tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
-    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
   into image, scope, id using key;
 exception
   when data_exception then return; -- text that cannot be such a key is no row's key
@@ -222,9 +222,9 @@ begin
       when 'update' then format('update %s as tide_t set %s from (%s) tide_k%s where %s', held.relation,
         coalesce((select string_agg(format('%1$I = tide_r.%1$I', k), ', ') from jsonb_object_keys(data) k), format('%1$I = tide_t.%1$I', held.key_columns[1])),
         tide.key_query(held.relation, held.key_columns), coalesce(', jsonb_to_record($2) as tide_r(' || columns || ')', ''),
-        tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+        tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
       else format('delete from %s as tide_t using (%s) tide_k where %s', held.relation,
-        tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', array['tide_k']))
+        tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
     end || format(' returning %s as scope, %s as id', tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'));
     set local search_path to default;
     execute statement into there using key, data;
