@@ -13,7 +13,7 @@ beforeAll(async () => {
 afterAll(() => db.stop())
 
 describe("waking the relay", () => {
-  it("is a notification only while nobody holds the wake lock", async () => {
+  it("is a notification only while a relay is there and does not hold the wake lock", async () => {
     const relay = db.connect("tide_relay")
     const ear = db.connect("tide_relay")
     let heard = 0
@@ -28,7 +28,8 @@ describe("waking the relay", () => {
       await until(() => marks > before, { what: "the marker" })
       return heard
     }
-    await relay`select pg_advisory_lock(tide.wake_key())`
+    expect(await count(() => db.sql`insert into app.item values (0, 1)`)).toBe(0)
+    await relay`select pg_advisory_lock(tide.present_key()), pg_advisory_lock(tide.wake_key())`
     expect(await count(() => db.sql`insert into app.item values (1, 1)`)).toBe(0)
     expect(await count(() => db.sql`insert into app.part values (1, 1)`)).toBe(0)
     await relay`select pg_advisory_unlock(tide.wake_key())`

@@ -1599,6 +1599,13 @@ CREATE OR REPLACE FUNCTION tide.pins(relation oid)
 RETURN (WITH types AS (SELECT DISTINCT (COALESCE(NULLIF(t.typelem, (0)::oid), t.oid))::regtype AS type FROM (pg_attribute a JOIN pg_type t ON ((t.oid = a.atttypid))) WHERE ((a.attrelid = pins.relation) AND (a.attnum > 0) AND (NOT a.attisdropped))), kinds AS (SELECT bool_or(((types.type)::oid = ANY ((ARRAY['timestamp with time zone'::regtype, 'time with time zone'::regtype])::oid[]))) AS zoned, bool_or(((types.type)::oid = ANY ((ARRAY['real'::regtype, 'double precision'::regtype])::oid[]))) AS floating, bool_or((NOT (((types.type)::oid = ANY ((ARRAY['boolean'::regtype, 'smallint'::regtype, 'integer'::regtype, 'bigint'::regtype, 'numeric'::regtype, 'text'::regtype, 'character varying'::regtype, 'character'::regtype, 'uuid'::regtype, 'json'::regtype, 'jsonb'::regtype, 'timestamp with time zone'::regtype, 'real'::regtype, 'double precision'::regtype, 'name'::regtype])::oid[])) OR (EXISTS (SELECT FROM pg_type WHERE ((pg_type.oid = (types.type)::oid) AND (pg_type.typtype = 'e'::"char"))))))) AS other FROM types) SELECT concat_ws(' '::text, 'set search_path = pg_catalog, pg_temp', CASE WHEN (kinds.zoned OR kinds.other) THEN 'set timezone = ''UTC'''::text ELSE NULL::text END, CASE WHEN (kinds.floating OR kinds.other) THEN 'set extra_float_digits = 1'::text ELSE NULL::text END, CASE WHEN kinds.other THEN 'set datestyle = ''ISO, YMD'' set intervalstyle = ''postgres'' set bytea_output = ''hex'' set lc_monetary = ''C'''::text ELSE NULL::text END) AS concat_ws FROM kinds)
 ;
 
+CREATE OR REPLACE FUNCTION tide.present_key()
+ RETURNS bigint
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+AS $function$select 7419004::bigint$function$
+;
+
 CREATE OR REPLACE FUNCTION authz.principals(user_id text)
  RETURNS text[]
  LANGUAGE sql
@@ -2035,7 +2042,12 @@ CREATE OR REPLACE FUNCTION tide.wake_relay()
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
-  if current_setting('max_prepared_transactions') = '0' then perform pg_notify('tide_wake', ''); end if;
+  if current_setting('max_prepared_transactions') <> '0' then return; end if;
+  if pg_try_advisory_lock_shared(tide.present_key()) then
+    perform pg_advisory_unlock_shared(tide.present_key());
+  else
+    perform pg_notify('tide_wake', '');
+  end if;
 end $function$
 ;
 
@@ -2086,6 +2098,8 @@ grant EXECUTE on function tide.make_partitions(integer) to tide_relay;
 grant EXECUTE on function tide.mutate(jsonb,text) to tide_command;
 
 grant EXECUTE on function tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision) to tide_relay;
+
+grant EXECUTE on function tide.present_key() to tide_relay;
 
 grant EXECUTE on function tide.prune_mutations(interval) to tide_command;
 

@@ -4,13 +4,21 @@
 create or replace function tide.wake_key() returns bigint language sql immutable parallel safe as 'select 7419001::bigint';
 -- The relay that holds lease_key is the one that works.
 create or replace function tide.lease_key() returns bigint language sql immutable parallel safe as 'select 7419002::bigint';
+-- A relay that may sleep holds present_key: where nobody does, there is nobody to wake.
+create or replace function tide.present_key() returns bigint language sql immutable parallel safe as 'select 7419004::bigint';
 
--- What a writer does that found the relay asleep. A transaction that notifies cannot be prepared (PREPARE TRANSACTION): where a
--- server allows prepared transactions nobody notifies, and the relay does not sleep (services/outbox-relay/wake.ts).
+-- What a writer does that found wake_key free. While no relay runs it notifies nobody: each commit would pay for it, for as long as the
+-- relay is away. A transaction that notifies cannot be prepared (PREPARE TRANSACTION): where a server allows prepared transactions nobody
+-- notifies, and the relay does not sleep (services/outbox-relay/wake.ts).
 create or replace function tide.wake_relay() returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-  if current_setting('max_prepared_transactions') = '0' then perform pg_notify('tide_wake', ''); end if;
+  if current_setting('max_prepared_transactions') <> '0' then return; end if;
+  if pg_try_advisory_lock_shared(tide.present_key()) then
+    perform pg_advisory_unlock_shared(tide.present_key());
+  else
+    perform pg_notify('tide_wake', '');
+  end if;
 end $$;
 
 -- Makes the partitions of today and the next days (UTC); returns how many were missing. Looks after those of tracked tables, too. Attaching takes a short exclusive

@@ -9,7 +9,8 @@
  * - **asleep**: a notification comes for every change. One look in half a minute stands against a lost one.
  *
  * A notification is only a hint: looking alone would be right, and slow. Where the server allows prepared transactions, looking is all there is: a
- * transaction that notified cannot be prepared, so nobody notifies (tide.wake_relay), and the relay stays drowsy.
+ * transaction that notified cannot be prepared, so nobody notifies (tide.wake_relay), and the relay stays drowsy. Where no relay is present nobody
+ * notifies either, so that a relay that is down costs writers nothing: before it may sleep it shows that it is there, by a lock it then keeps.
  */
 import type { Sql } from "#db/postgres.ts"
 import { RELAY_ASLEEP_MS, RELAY_AWAKE_MS, RELAY_BUSY_LOOKS, RELAY_DROWSY_MS, RELAY_LOOK_MS } from "#protocol/limits.ts"
@@ -27,7 +28,9 @@ export interface Waker {
 /** `session` holds the lock, and loses it when it ends; writers' notifications ring the bell. */
 export const waker = (session: Sql, bell: Bell): Waker => {
   let state: Wakefulness = "drowsy"
-  /** Transactions with lower ids may not know that the relay does not hold the lock. Null until it was noted. */
+  /** Holds the lock that says so: writers that looked for it before did not notify. */
+  let present = false
+  /** Transactions with lower ids may not know that the relay does not hold the wake lock, or that it is present. Null until it was noted. */
   let old: bigint | null = null
   /** Whether writers notify at all. */
   let notified = false
@@ -58,12 +61,17 @@ export const waker = (session: Sql, bell: Bell): Waker => {
       }
       if (state === "awake" && idle >= RELAY_AWAKE_MS) return letGo()
       if (state === "drowsy") {
+        if (!present) {
+          const [took] = await session<Array<{ got: boolean }>>`select pg_try_advisory_lock(tide.present_key()) as got`
+          present = took!.got
+          old = null
+        }
         if (old === null) {
           const [own] = await session<Array<{ xid: string; notified: boolean }>>`
             select pg_current_xact_id()::text as xid, current_setting('max_prepared_transactions') = '0' as notified`
           old = BigInt(own!.xid)
           notified = own!.notified
-        } else if (notified && parseSnapshot(window)!.xmin >= old) state = "asleep"
+        } else if (present && notified && parseSnapshot(window)!.xmin >= old) state = "asleep"
       }
       const wait = state === "asleep" ? RELAY_ASLEEP_MS : state === "awake" ? RELAY_LOOK_MS : pause
       if (state === "drowsy") pause = Math.min(pause * 2, RELAY_DROWSY_MS)
