@@ -45,7 +45,7 @@ describe("the services' roles", () => {
     expect(await relationRights("tide_relay")).toEqual(["select tide.message", "select tide.outbox", "select tide.relay_state"])
     expect(await functionRights("tide_relay")).toEqual([
       "tide.drop_partitions(interval,pg_snapshot,interval)", "tide.lease_key()", "tide.look(xid8,xid8[],integer)", "tide.make_partitions(integer)",
-      "tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision)", "tide.save_relay_state(text,text,bigint)", "tide.system_identifier()", "tide.wake_key()",
+      "tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision)", "tide.present_key()", "tide.save_relay_state(text,text,bigint)", "tide.system_identifier()", "tide.wake_key()",
     ])
     expect(await schemaRights("tide_relay")).toEqual(["usage public", "usage tide"])
   })
@@ -84,7 +84,7 @@ describe("everybody", () => {
     // What stands in a body that is parsed when it is made needs no path; what is text would.
     expect(await db.sql`
       select p.oid::regprocedure::text as name from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_language l on l.oid = p.prolang
-      where n.nspname = any (${OURS}) and l.lanname = 'sql' and p.prosqlbody is null and p.proconfig is null and p.proname not in ('wake_key', 'lease_key')`).toEqual([])
+      where n.nspname = any (${OURS}) and l.lanname = 'sql' and p.prosqlbody is null and p.proconfig is null`).toEqual([])
   })
 })
 

@@ -1254,7 +1254,7 @@ CREATE OR REPLACE FUNCTION tide.lease_key()
  RETURNS bigint
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-AS $function$select 7419002::bigint$function$
+RETURN (7419002)::bigint
 ;
 
 CREATE OR REPLACE FUNCTION tide.locked_row(held tide.tracked, key text[], OUT image jsonb, OUT scope text, OUT id text)
@@ -1603,7 +1603,7 @@ CREATE OR REPLACE FUNCTION tide.present_key()
  RETURNS bigint
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-AS $function$select 7419004::bigint$function$
+RETURN (7419004)::bigint
 ;
 
 CREATE OR REPLACE FUNCTION authz.principals(user_id text)
@@ -2033,7 +2033,7 @@ CREATE OR REPLACE FUNCTION tide.wake_key()
  RETURNS bigint
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
-AS $function$select 7419001::bigint$function$
+RETURN (7419001)::bigint
 ;
 
 CREATE OR REPLACE FUNCTION tide.wake_relay()

@@ -1,11 +1,11 @@
 -- What the relay calls besides reading the outbox: its locks, the partitions, what it remembers.
 
 -- Advisory locks. The relay holds wake_key while it is awake: writers notify only when they find it free (architecture, section 1).
-create or replace function tide.wake_key() returns bigint language sql immutable parallel safe as 'select 7419001::bigint';
+create or replace function tide.wake_key() returns bigint language sql immutable parallel safe return 7419001::bigint;
 -- The relay that holds lease_key is the one that works.
-create or replace function tide.lease_key() returns bigint language sql immutable parallel safe as 'select 7419002::bigint';
+create or replace function tide.lease_key() returns bigint language sql immutable parallel safe return 7419002::bigint;
 -- A relay that may sleep holds present_key: where nobody does, there is nobody to wake.
-create or replace function tide.present_key() returns bigint language sql immutable parallel safe as 'select 7419004::bigint';
+create or replace function tide.present_key() returns bigint language sql immutable parallel safe return 7419004::bigint;
 
 -- What a writer does that found wake_key free. While no relay runs it notifies nobody: each commit would pay for it, for as long as the
 -- relay is away. A transaction that notifies cannot be prepared (PREPARE TRANSACTION): where a server allows prepared transactions nobody
