@@ -373,7 +373,15 @@ begin
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text;
-    if not found then
+    if not found and not (to_regclass('tide.tracked') is not distinct from 16452::regclass) then
+      if old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text then
+        perform tide.require_name('tide.tracked', 16452);
+      end if;
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      values ('_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+    elsif not found then
       if not exists (select from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) old.entity and tide_c.entity::text collate "C" = old.entity::text and null::text is not distinct from null::text) then
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -404,7 +412,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
-        perform set_config('tide.nested__entity', 'on', true);
+        perform tide.require_name('tide.tracked', 16452), set_config('tide.nested__entity', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) tide_n.entity and tide_c.entity::text collate "C" = tide_n.entity::text;
@@ -432,9 +440,15 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
       perform set_config('tide.nested__entity', 'on', true);
     end if;
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) tide_o.entity and tide_c.entity::text collate "C" = tide_o.entity::text and null::text is not distinct from null::text limit 1) is null;
+    if (to_regclass('tide.tracked') is not distinct from 16452::regclass) then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) tide_o.entity and tide_c.entity::text collate "C" = tide_o.entity::text and null::text is not distinct from null::text limit 1) is null;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    end if;
   else
+    perform tide.require_name('tide.tracked', 16452);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -484,7 +498,15 @@ begin
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
-    if not found then
+    if not found and not (to_regclass('authz.grants') is not distinct from 16483::regclass) then
+      if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
+        perform tide.require_name('authz.grants', 16483);
+      end if;
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      values ('_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+    elsif not found then
       if not exists (select from authz.grants tide_c where tide_c.id operator(pg_catalog.=) old.id and tide_c.id::text collate "C" = old.id::text and null::text is not distinct from null::text) then
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -515,7 +537,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
-        perform set_config('tide.nested__grant', 'on', true);
+        perform tide.require_name('authz.grants', 16483), set_config('tide.nested__grant', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) tide_n.id and tide_c.id::text collate "C" = tide_n.id::text;
@@ -543,9 +565,15 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
       perform set_config('tide.nested__grant', 'on', true);
     end if;
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
+    if (to_regclass('authz.grants') is not distinct from 16483::regclass) then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    end if;
   else
+    perform tide.require_name('authz.grants', 16483);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -595,7 +623,15 @@ begin
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text;
-    if not found then
+    if not found and not (to_regclass('authz.members') is not distinct from 16502::regclass) then
+      if old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text then
+        perform tide.require_name('authz.members', 16502);
+      end if;
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      values ('_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+    elsif not found then
       if not exists (select from authz.members tide_c where tide_c.role operator(pg_catalog.=) old.role and tide_c.role::text collate "C" = old.role::text and tide_c.member operator(pg_catalog.=) old.member and tide_c.member::text collate "C" = old.member::text and null::text is not distinct from null::text) then
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -626,7 +662,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
-        perform set_config('tide.nested__member', 'on', true);
+        perform tide.require_name('authz.members', 16502), set_config('tide.nested__member', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) tide_n.role and tide_c.role::text collate "C" = tide_n.role::text and tide_c.member operator(pg_catalog.=) tide_n.member and tide_c.member::text collate "C" = tide_n.member::text;
@@ -654,9 +690,15 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
       perform set_config('tide.nested__member', 'on', true);
     end if;
-    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-    select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) tide_o.role and tide_c.role::text collate "C" = tide_o.role::text and tide_c.member operator(pg_catalog.=) tide_o.member and tide_c.member::text collate "C" = tide_o.member::text and null::text is not distinct from null::text limit 1) is null;
+    if (to_regclass('authz.members') is not distinct from 16502::regclass) then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) tide_o.role and tide_c.role::text collate "C" = tide_o.role::text and tide_c.member operator(pg_catalog.=) tide_o.member and tide_c.member::text collate "C" = tide_o.member::text and null::text is not distinct from null::text limit 1) is null;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    end if;
   else
+    perform tide.require_name('authz.members', 16502);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -719,7 +761,7 @@ begin
     from tide_new tide_n where {calm} and coalesce(current_setting('tide.stack_{entity}', true), '') = '' and not exists (select from tide_new offset 1);
     if not found then{nesting}
       if {careful} then
-        perform set_config('tide.nested_{entity}', 'on', true);
+        perform tide.require_name('{table}', {relation}), set_config('tide.nested_{entity}', 'on', true);
         {head_many}
         select tide_x.*, '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null
         from {context_many} cross join tide_new tide_n join {table} tide_c on {c_is_n};
@@ -733,8 +775,13 @@ begin
     if {careful} then
       perform set_config('tide.nested_{entity}', 'on', true);
     end if;
-    {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};
+    if {named} then
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};
+    else
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;
+    end if;
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -749,7 +796,7 @@ begin
   elsif tg_op = 'TRUNCATE' then{truncated}
   else{nesting}
     if {careful} then
-      perform set_config('tide.nested_{entity}', 'on', true);
+      perform tide.require_name('{table}', {relation}), set_config('tide.nested_{entity}', 'on', true);
       if tg_op = 'INSERT' then
         {head}
         select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
@@ -780,7 +827,15 @@ end$t$;
     {head}
     select '{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context}
     where {latest} and {same_key} and {scope_old} is not distinct from {scope_new};
-    if not found then
+    if not found and not {named} then
+      if {same_key} and {scope_old} is not distinct from {scope_new} then
+        perform tide.require_name('{table}', {relation});
+      end if;
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+      {head}
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
+    elsif not found then
       if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
         {head}
         values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
@@ -792,6 +847,7 @@ end$t$;
       perform true;
     end if;$t$;
   truncated constant text := $t$
+    perform tide.require_name('{table}', {relation});
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -832,6 +888,7 @@ begin
           else format('old.%1$I::text collate "C" = new.%1$I::text', k) end, ' and ') from unnest(keys) k)),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('nesting', nesting),
+      ('named', '(to_regclass(''{table}'') is not distinct from {relation}::regclass)'),
       ('gone', '(select true from {table} tide_c where {c_is_o} and {scope_o} is not distinct from {scope_c} limit 1) is null'),
       ('truncated', truncated),
       ('wake_up', wake_up),
@@ -867,6 +924,7 @@ begin
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),
+      ('''{table}''', quote_literal(table_name)),
       ('table', table_name),
       ('row_o', tide.image_expression(relation, 'tide_o')),
       ('row_old', tide.image_expression(relation, 'old')),
@@ -874,7 +932,7 @@ begin
       ('image_new', tide.image_expression(relation, 'new'))
     ) parts(name, value)
   loop
-    source := replace(source, '{' || part.name || '}', part.value);
+    source := replace(source, case when part.name like '''%' then part.name else '{' || part.name || '}' end, part.value);
   end loop;
   return source;
 end $function$
@@ -1716,6 +1774,20 @@ begin
   perform authz.require_role(role);
   delete from authz.members m where m.role = remove_member.role and m.member = authz.to_member(remove_member.member);
   return found;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.require_name(name text, relation oid)
+ RETURNS void
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if to_regclass(name) is distinct from relation::regclass then
+    raise exception '% is called % since it was tracked', name, relation::regclass
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Track it once more, best in the transaction that renames it: tide.track with the same entity and scope.';
+  end if;
 end $function$
 ;
 

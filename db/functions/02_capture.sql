@@ -46,6 +46,16 @@ begin
   return value;
 end $$;
 
+-- A capture function names its table, as it was called when it was tracked. Few changes ask the table itself; where it was renamed, those are refused.
+create or replace function tide.require_name(name text, relation oid) returns void
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+begin
+  if to_regclass(name) is distinct from relation::regclass then
+    raise exception '% is called % since it was tracked', name, relation::regclass
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Track it once more, best in the transaction that renames it: tide.track with the same entity and scope.';
+  end if;
+end $$;
+
 -- What the generated functions are made of --------------------------------------------------------------------------------
 
 -- The primary key's columns in key order; empty where there is none.
@@ -176,7 +186,7 @@ begin
     from tide_new tide_n where {calm} and coalesce(current_setting('tide.stack_{entity}', true), '') = '' and not exists (select from tide_new offset 1);
     if not found then{nesting}
       if {careful} then
-        perform set_config('tide.nested_{entity}', 'on', true);
+        perform tide.require_name('{table}', {relation}), set_config('tide.nested_{entity}', 'on', true);
         {head_many}
         select tide_x.*, '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null
         from {context_many} cross join tide_new tide_n join {table} tide_c on {c_is_n};
@@ -190,8 +200,13 @@ begin
     if {careful} then
       perform set_config('tide.nested_{entity}', 'on', true);
     end if;
-    {head}
-    select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};
+    if {named} then
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o where {gone};
+    else
+      {head}
+      select '{entity}', {id_o}, {scope_o}, 'DELETE', null, {image_o}, {context} from tide_old tide_o;
+    end if;
   else{truncated}
   end if;
   if found and pg_try_advisory_lock_shared({wake}) then{wake_up}
@@ -206,7 +221,7 @@ begin
   elsif tg_op = 'TRUNCATE' then{truncated}
   else{nesting}
     if {careful} then
-      perform set_config('tide.nested_{entity}', 'on', true);
+      perform tide.require_name('{table}', {relation}), set_config('tide.nested_{entity}', 'on', true);
       if tg_op = 'INSERT' then
         {head}
         select '{entity}', {id_c}, {fit_c}, 'INSERT', to_json(tide_c.*), null, {context} from {table} tide_c where {c_is_new};
@@ -237,7 +252,15 @@ end$t$;
     {head}
     select '{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context}
     where {latest} and {same_key} and {scope_old} is not distinct from {scope_new};
-    if not found then
+    if not found and not {named} then
+      if {same_key} and {scope_old} is not distinct from {scope_new} then
+        perform tide.require_name('{table}', {relation});
+      end if;
+      {head}
+      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+      {head}
+      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
+    elsif not found then
       if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
         {head}
         values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
@@ -249,6 +272,7 @@ end$t$;
       perform true;
     end if;$t$;
   truncated constant text := $t$
+    perform tide.require_name('{table}', {relation});
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -289,6 +313,7 @@ begin
           else format('old.%1$I::text collate "C" = new.%1$I::text', k) end, ' and ') from unnest(keys) k)),
       ('same_address', '{id_c} = {id_old} and {scope_c} is not distinct from {scope_old}'),
       ('nesting', nesting),
+      ('named', '(to_regclass(''{table}'') is not distinct from {relation}::regclass)'),
       ('gone', '(select true from {table} tide_c where {c_is_o} and {scope_o} is not distinct from {scope_c} limit 1) is null'),
       ('truncated', truncated),
       ('wake_up', wake_up),
@@ -324,6 +349,7 @@ begin
       ('wake', tide.wake_key()::text),
       ('relation', relation::text),
       ('entity', entity),
+      ('''{table}''', quote_literal(table_name)),
       ('table', table_name),
       ('row_o', tide.image_expression(relation, 'tide_o')),
       ('row_old', tide.image_expression(relation, 'old')),
@@ -331,7 +357,7 @@ begin
       ('image_new', tide.image_expression(relation, 'new'))
     ) parts(name, value)
   loop
-    source := replace(source, '{' || part.name || '}', part.value);
+    source := replace(source, case when part.name like '''%' then part.name else '{' || part.name || '}' end, part.value);
   end loop;
   return source;
 end $fn$;
