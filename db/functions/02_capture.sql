@@ -21,7 +21,7 @@
 --     a statement of a function leaves its stack in tide.stack_<entity>, and one that finds its own stack at the end of a longer one was under
 --     way when that one ran. A statement of no function is careful after any that was one's.
 --   * A row whose address changed: its old address may be another row's by now.
---   * A deferrable primary key: two rows may trade places. Such a table always tells what is there now.
+--   * A deferrable primary key: two rows may trade places. Such a table always tells what is there now, and waits for others that had the key.
 -- A deletion is told only where the row is gone: in one statement with an INSERT of the same key (WITH), the DELETE may be told last.
 --
 -- Triggers fire always, also where session_replication_role is replica: what a restore or a subscription writes is a change like any other.
@@ -180,7 +180,7 @@ declare
   tide_stack text;
 begin
   if tg_op = 'UPDATE' then{updated}
-  elsif tg_op = 'INSERT' then
+  elsif tg_op = 'INSERT' then{settled_inserted}
     {head}
     select '{entity}', {id_n}, {fit_n}, 'INSERT', {image_n}, null, {context}
     from tide_new tide_n where {calm} and coalesce(current_setting('tide.stack_{entity}', true), '') = '' and not exists (select from tide_new offset 1);
@@ -196,7 +196,7 @@ begin
         from {context_many} cross join tide_new tide_n;
       end if;
     end if;
-  elsif tg_op = 'DELETE' then{nesting}
+  elsif tg_op = 'DELETE' then{settled_deleted}{nesting}
     if {careful} then
       perform set_config('tide.nested_{entity}', 'on', true);
     end if;
@@ -219,7 +219,7 @@ declare
 begin
   if tg_op = 'UPDATE' then{updated}
   elsif tg_op = 'TRUNCATE' then{truncated}
-  else{nesting}
+  else{settled}{nesting}
     if {careful} then
       perform tide.require_name('{table}', {relation}), set_config('tide.nested_{entity}', 'on', true);
       if tg_op = 'INSERT' then
@@ -243,7 +243,7 @@ begin
 end$t$;
   -- The row itself says what the settings say of the other operations: a new version that was changed again has an xmax, an old one that
   -- this transaction wrote (under a savepoint too) is not older than it. (Another's lock, or a row from before a wraparound, may look so too: no harm.)
-  updated constant text := $t$
+  updated constant text := $t${settled}
     if age(old.xmin) <= 0 then{nesting}
       if pg_trigger_depth() > 1 then
         perform set_config('tide.nested_{entity}', 'on', true);
@@ -298,6 +298,13 @@ end$t$;
       perform set_config('tide.stack_{entity}', tide_stack, true);
     end if;
   end if;$t$;
+  -- Of a key that is checked at the end: the index lets a second transaction take it before the first has ended. Outbox ids are drawn in the order
+  -- of the changes (services/outbox-relay/window.ts) only where the second waits first, as the index has it wait elsewhere.
+  settled constant text := $t$
+    if tg_op <> 'INSERT' then perform pg_advisory_xact_lock(hashtext('tide.{entity}'), hashtext({id_old}) & 1023); end if;
+    if tg_op <> 'DELETE' then perform pg_advisory_xact_lock(hashtext('tide.{entity}'), hashtext({id_new}) & 1023); end if;$t$;
+  settled_many constant text := $t$
+    perform pg_advisory_xact_lock(hashtext('tide.{entity}'), s.key) from (select distinct hashtext(%s) & 1023 as key from %s order by 1) s;$t$;
   who_and_how constant text[] := array['user_id', 'request_id', 'endpoint', 'method', 'user_agent', 'ip', 'mutation_id', 'traceparent'];
   source text := case when by_row then rows else statements end;
   part record;
@@ -305,6 +312,9 @@ begin
   for part in
     select * from (values
       ('updated', updated),
+      ('settled', case when deferrable_key then settled else '' end),
+      ('settled_inserted', case when deferrable_key then format(settled_many, '{id_n}', 'tide_new tide_n') else '' end),
+      ('settled_deleted', case when deferrable_key then format(settled_many, '{id_o}', 'tide_old tide_o') else '' end),
       ('latest', case when deferrable_key then 'false' else 'new.xmax = ''0''' end),
       ('calm', case when deferrable_key then 'false' else 'pg_trigger_depth() = 1 and current_setting(''tide.nested_{entity}'', true) is distinct from ''on''' end),
       ('careful', case when deferrable_key then 'true' else 'pg_trigger_depth() > 1 or current_setting(''tide.nested_{entity}'', true) = ''on''' end),
