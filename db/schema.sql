@@ -373,24 +373,26 @@ begin
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text;
-    if not found and not (to_regclass('tide.tracked') is not distinct from 16452::regclass) then
-      if old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text then
-        perform tide.require_name('tide.tracked', 16452);
-      end if;
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      values ('_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
-    elsif not found then
-      if not exists (select from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) old.entity and tide_c.entity::text collate "C" = old.entity::text and null::text is not distinct from null::text) then
+    if not found then
+      if not (to_regclass('tide.tracked') is not distinct from 16452::regclass) then
+        if old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text then
+          perform tide.require_name('tide.tracked', 16452);
+        end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      else
+        if not exists (select from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) old.entity and tide_c.entity::text collate "C" = old.entity::text and null::text is not distinct from null::text) then
+          insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+          values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        end if;
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        select '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) = old.entity::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+          to_json(tide_c.*), case when (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) = old.entity::text and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+        from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) new.entity and tide_c.entity::text collate "C" = new.entity::text;
+        perform true;
       end if;
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) = old.entity::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end) = old.entity::text and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-      from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) new.entity and tide_c.entity::text collate "C" = new.entity::text;
-      perform true;
     end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
@@ -498,24 +500,26 @@ begin
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
-    if not found and not (to_regclass('authz.grants') is not distinct from 16483::regclass) then
-      if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
-        perform tide.require_name('authz.grants', 16483);
-      end if;
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      values ('_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
-    elsif not found then
-      if not exists (select from authz.grants tide_c where tide_c.id operator(pg_catalog.=) old.id and tide_c.id::text collate "C" = old.id::text and null::text is not distinct from null::text) then
+    if not found then
+      if not (to_regclass('authz.grants') is not distinct from 16483::regclass) then
+        if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
+          perform tide.require_name('authz.grants', 16483);
+        end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      else
+        if not exists (select from authz.grants tide_c where tide_c.id operator(pg_catalog.=) old.id and tide_c.id::text collate "C" = old.id::text and null::text is not distinct from null::text) then
+          insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+          values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        end if;
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        select '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+          to_json(tide_c.*), case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+        from authz.grants tide_c where tide_c.id operator(pg_catalog.=) new.id and tide_c.id::text collate "C" = new.id::text;
+        perform true;
       end if;
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-      from authz.grants tide_c where tide_c.id operator(pg_catalog.=) new.id and tide_c.id::text collate "C" = new.id::text;
-      perform true;
     end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
@@ -623,24 +627,26 @@ begin
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text;
-    if not found and not (to_regclass('authz.members') is not distinct from 16502::regclass) then
-      if old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text then
-        perform tide.require_name('authz.members', 16502);
-      end if;
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      values ('_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
-    elsif not found then
-      if not exists (select from authz.members tide_c where tide_c.role operator(pg_catalog.=) old.role and tide_c.role::text collate "C" = old.role::text and tide_c.member operator(pg_catalog.=) old.member and tide_c.member::text collate "C" = old.member::text and null::text is not distinct from null::text) then
+    if not found then
+      if not (to_regclass('authz.members') is not distinct from 16502::regclass) then
+        if old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text then
+          perform tide.require_name('authz.members', 16502);
+        end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      else
+        if not exists (select from authz.members tide_c where tide_c.role operator(pg_catalog.=) old.role and tide_c.role::text collate "C" = old.role::text and tide_c.member operator(pg_catalog.=) old.member and tide_c.member::text collate "C" = old.member::text and null::text is not distinct from null::text) then
+          insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+          values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        end if;
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        select '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, case when (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) = (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')) and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+          to_json(tide_c.*), case when (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) = (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')) and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+        from authz.members tide_c where tide_c.role operator(pg_catalog.=) new.role and tide_c.role::text collate "C" = new.role::text and tide_c.member operator(pg_catalog.=) new.member and tide_c.member::text collate "C" = new.member::text;
+        perform true;
       end if;
-      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
-      select '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, case when (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) = (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')) and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end) = (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')) and null::text is not distinct from null::text then to_json(old.*) end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
-      from authz.members tide_c where tide_c.role operator(pg_catalog.=) new.role and tide_c.role::text collate "C" = new.role::text and tide_c.member operator(pg_catalog.=) new.member and tide_c.member::text collate "C" = new.member::text;
-      perform true;
     end if;
   elsif tg_op = 'INSERT' then
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
@@ -827,24 +833,26 @@ end$t$;
     {head}
     select '{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context}
     where {latest} and {same_key} and {scope_old} is not distinct from {scope_new};
-    if not found and not {named} then
-      if {same_key} and {scope_old} is not distinct from {scope_new} then
-        perform tide.require_name('{table}', {relation});
-      end if;
-      {head}
-      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-      {head}
-      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
-    elsif not found then
-      if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+    if not found then
+      if not {named} then
+        if {same_key} and {scope_old} is not distinct from {scope_new} then
+          perform tide.require_name('{table}', {relation});
+        end if;
         {head}
         values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+        {head}
+        values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
+      else
+        if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+          {head}
+          values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+        end if;
+        {head}
+        select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
+          to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
+        from {table} tide_c where {c_is_new};
+        perform true;
       end if;
-      {head}
-      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
-      from {table} tide_c where {c_is_new};
-      perform true;
     end if;$t$;
   truncated constant text := $t$
     perform tide.require_name('{table}', {relation});

@@ -252,24 +252,26 @@ end$t$;
     {head}
     select '{entity}', {id_new}, {fit_new}, 'UPDATE', {image_new}, {image_old}, {context}
     where {latest} and {same_key} and {scope_old} is not distinct from {scope_new};
-    if not found and not {named} then
-      if {same_key} and {scope_old} is not distinct from {scope_new} then
-        perform tide.require_name('{table}', {relation});
-      end if;
-      {head}
-      values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
-      {head}
-      values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
-    elsif not found then
-      if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+    if not found then
+      if not {named} then
+        if {same_key} and {scope_old} is not distinct from {scope_new} then
+          perform tide.require_name('{table}', {relation});
+        end if;
         {head}
         values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+        {head}
+        values ('{entity}', {id_new}, {fit_new}, 'INSERT', {image_new}, null, {context});
+      else
+        if not exists (select from {table} tide_c where {c_is_old} and {scope_c} is not distinct from {scope_old}) then
+          {head}
+          values ('{entity}', {id_old}, {scope_old}, 'DELETE', null, {image_old}, {context});
+        end if;
+        {head}
+        select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
+          to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
+        from {table} tide_c where {c_is_new};
+        perform true;
       end if;
-      {head}
-      select '{entity}', {id_c}, {fit_c}, case when {same_address} then 'UPDATE' else 'INSERT' end,
-        to_json(tide_c.*), case when {same_address} then {image_old} end, {context}
-      from {table} tide_c where {c_is_new};
-      perform true;
     end if;$t$;
   truncated constant text := $t$
     perform tide.require_name('{table}', {relation});
