@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts"
 import { grant, revoke } from "./commands/access.ts"
 import { audit } from "./commands/audit.ts"
+import { aside, asideRetry } from "./commands/aside.ts"
 import { backfill } from "./commands/backfill.ts"
 import { demoHistory } from "./commands/demo-history.ts"
 import { doctor } from "./commands/doctor.ts"
@@ -10,4 +11,4 @@ import { tail } from "./commands/tail.ts"
 import { token } from "./commands/token.ts"
 import { track, untrack } from "./commands/track.ts"
 
-export const COMMANDS: ReadonlyArray<Command> = [track, untrack, backfill, status, doctor, tail, audit, grant, revoke, token, demoHistory]
+export const COMMANDS: ReadonlyArray<Command> = [track, untrack, backfill, status, doctor, aside, asideRetry, tail, audit, grant, revoke, token, demoHistory]

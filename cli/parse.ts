@@ -66,8 +66,9 @@ export const parse = (
   return Result.succeed({ kind: "run", command, input: { args, options, json: given.values["json"] === true } })
 }
 
+/** Of `aside` and `aside retry` the longer one that fits. */
 const find = (commands: ReadonlyArray<Command>, words: ReadonlyArray<string>): Command | null =>
-  commands.find((c) => c.name.split(" ").every((word, i) => word === words[i])) ?? null
+  commands.filter((c) => c.name.split(" ").every((word, i) => word === words[i])).toSorted((a, b) => b.name.length - a.name.length)[0] ?? null
 
 const shapes = (command: Command): Record<string, { type: "string" | "boolean"; short?: string }> => {
   const options: Record<string, { type: "string" | "boolean"; short?: string }> = { json: { type: "boolean" }, help: { type: "boolean", short: "h" } }

@@ -83,6 +83,19 @@ create table tide.relay_state (
   dropped_xid xid8
 );
 
+create table tide.set_aside (
+  outbox_id bigint not null,
+  entity text not null,
+  entity_id text not null,
+  scope text,
+  op text not null,
+  reason text not null,
+  bytes integer not null,
+  at timestamp with time zone default now() not null,
+  freed_by bigint,
+  freed_xid xid8
+);
+
 create table tide.tracked (
   entity text not null,
   table_name text not null,
@@ -120,6 +133,8 @@ alter table tide.relay_state add constraint relay_state_only_row_check CHECK (on
 
 alter table tide.relay_state add constraint relay_state_pkey PRIMARY KEY (only_row);
 
+alter table tide.set_aside add constraint set_aside_pkey PRIMARY KEY (outbox_id);
+
 alter table tide.tracked add constraint tracked_pkey PRIMARY KEY (entity);
 
 alter table tide.tracked add constraint tracked_relation_key UNIQUE (relation);
@@ -133,6 +148,8 @@ CREATE INDEX members_member ON authz.members USING btree (member);
 CREATE INDEX mutation_at ON tide.mutation USING btree (at);
 
 CREATE INDEX outbox_xid ON ONLY tide.outbox USING btree (xid);
+
+CREATE INDEX set_aside_address ON tide.set_aside USING hash (entity_id);
 
 CREATE OR REPLACE FUNCTION authz.add_member(role text, member text)
  RETURNS void
@@ -1079,6 +1096,8 @@ begin
     update tide.relay_state set dropped_xid = greatest(dropped_xid, largest);
     return next name;
   end loop;
+  -- A stream that is filled again from what is left has no use for what was said of the rest.
+  delete from tide.set_aside s where s.at < now() - older_than and pg_visible_in_snapshot(s.freed_xid, published) and pg_visible_in_snapshot(s.freed_xid, state.settled);
   -- What the safety net caught, if anything, goes row by row.
   with gone as (
     delete from only tide.outbox_default
@@ -1212,6 +1231,50 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.free_aside(entity text, entity_id text, scope text DEFAULT NULL::text, OUT outbox_id bigint, OUT op text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '5s'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET extra_float_digits TO '1'
+AS $function$
+declare
+  held tide.tracked;
+  present text;
+begin
+  if not exists (select from tide.set_aside s where s.entity = free_aside.entity and s.entity_id = free_aside.entity_id
+      and s.scope is not distinct from free_aside.scope and s.freed_by is null) then
+    perform tide.refuse(format('nothing is set aside at %s %s%s', entity, entity_id, coalesce(' in ' || scope, '')), 'npx tideline aside lists what is.');
+  end if;
+  select * into held from tide.tracked t where t.entity = free_aside.entity;
+  if held.entity is not null then
+    present := format($q$
+      insert into tide.outbox (entity, entity_id, scope, op, after, user_id)
+      select %1$L, $1, $2, 'READ', s.image, nullif(current_setting('tide.user_id', true), '')
+      from (select to_json(tide_t.*) as image from %2$s tide_t where %3$s = $1 and %4$s is not distinct from $2 for share of tide_t) s returning id$q$,
+      held.entity, held.relation, tide.id_expression(held.relation, held.key_columns, 'tide_t'), tide.scope_expression(held.scope_column, 'tide_t'));
+    execute present into outbox_id using entity_id, scope;
+    if outbox_id is null then
+      execute format('lock table %s in share mode', held.relation);
+      execute present into outbox_id using entity_id, scope;
+    end if;
+  end if;
+  op := 'READ';
+  if outbox_id is null then
+    op := 'DELETE';
+    insert into tide.outbox (entity, entity_id, scope, op, user_id)
+    values (free_aside.entity, free_aside.entity_id, free_aside.scope, 'DELETE', nullif(current_setting('tide.user_id', true), '')) returning id into outbox_id;
+  end if;
+  update tide.set_aside s set freed_by = free_aside.outbox_id, freed_xid = pg_current_xact_id()
+  where s.entity = free_aside.entity and s.entity_id = free_aside.entity_id and s.scope is not distinct from free_aside.scope and s.freed_by is null;
+  perform pg_notify('tide_wake', '');
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION authz.grant_access(principal text, scope text DEFAULT NULL::text, entity text DEFAULT NULL::text, entity_id text DEFAULT NULL::text, level text DEFAULT NULL::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS text
  LANGUAGE plpgsql
@@ -1236,6 +1299,24 @@ begin
   returning g.id into granted;
   return granted;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.held_addresses(published pg_snapshot)
+ RETURNS TABLE(entity text, entity_id text, scope text, open_from double precision, freed_from double precision, freed_to double precision)
+ LANGUAGE sql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ SELECT s.entity,
+     s.entity_id,
+     s.scope,
+     min(s.outbox_id) FILTER (WHERE (s.freed_by IS NULL)) AS min,
+     min(s.outbox_id) FILTER (WHERE (s.freed_by IS NOT NULL)) AS min,
+     max(s.freed_by) AS max
+    FROM tide.set_aside s
+   WHERE ((s.freed_xid IS NULL) OR (NOT pg_visible_in_snapshot(s.freed_xid, held_addresses.published)))
+   GROUP BY s.entity, s.entity_id, s.scope;
+END
 ;
 
 CREATE OR REPLACE FUNCTION tide.id_expression(relation oid, keys text[], alias text)
@@ -1564,6 +1645,31 @@ begin
   insert into tide.mutation (user_id, id) values (mutate.user_id, m_id);
   return jsonb_build_object('id', m_id, 'status', 'applied');
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.note_aside(changes json)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ INSERT INTO tide.set_aside (outbox_id, entity, entity_id, scope, op, reason, bytes, freed_by, freed_xid)  SELECT c."outboxId",
+             c.entity,
+             c.id,
+             c.scope,
+             c.operation,
+             c.reason,
+             c.bytes,
+             f.freed_by,
+             f.freed_xid
+            FROM (json_to_recordset(note_aside.changes) c("outboxId" bigint, entity text, id text, scope text, operation text, reason text, bytes integer)
+              LEFT JOIN LATERAL ( SELECT s.freed_by,
+                     s.freed_xid
+                    FROM tide.set_aside s
+                   WHERE ((s.entity = c.entity) AND (s.entity_id = c.id) AND (NOT (s.scope IS DISTINCT FROM c.scope)) AND (s.freed_by > c."outboxId"))
+                   ORDER BY s.freed_by
+                  LIMIT 1) f ON (true)) ON CONFLICT(outbox_id) DO NOTHING;
+END
 ;
 
 CREATE OR REPLACE FUNCTION tide.note_partitions(relation regclass, entity text)
@@ -2179,6 +2285,8 @@ grant EXECUTE on function authz.expire() to tide_command;
 
 grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot,interval) to tide_relay;
 
+grant EXECUTE on function tide.held_addresses(pg_snapshot) to tide_relay;
+
 grant EXECUTE on function tide.lease_key() to tide_relay;
 
 grant EXECUTE on function tide.look(xid8,xid8[],integer) to tide_relay;
@@ -2186,6 +2294,8 @@ grant EXECUTE on function tide.look(xid8,xid8[],integer) to tide_relay;
 grant EXECUTE on function tide.make_partitions(integer) to tide_relay;
 
 grant EXECUTE on function tide.mutate(jsonb,text) to tide_command;
+
+grant EXECUTE on function tide.note_aside(json) to tide_relay;
 
 grant EXECUTE on function tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision) to tide_relay;
 

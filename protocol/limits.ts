@@ -100,6 +100,11 @@ export const MESSAGE_BYTES = 8 * 1024 * 1024
 export const ROW_BYTES = MESSAGE_BYTES - 64 * 1024
 /** Bytes of `tide.user_id`, `tide.mutation_id` and `tide.traceparent` each (tide.setting_bytes): they are headers, where a byte may take three. */
 export const SETTING_BYTES = 1_024
+/** Bytes that a message of a row may have in headers without being set aside, and bytes that a batch adds to them: a cursor with two snapshots of a thousand open transactions. Together below the server's 64 KiB. */
+export const ROW_HEADER_BYTES = 32 * 1024
+export const BATCH_HEADER_BYTES = 24 * 1024
+/** Addresses of which changes are set aside before the relay stops: then it is no row that is too large, but something that is too small. */
+export const ADDRESSES_ASIDE = 10_000
 /** Days of history in CHANGES. */
 export const HISTORY_DAYS = 30
 /** Days a tombstone lives in STATE: longer than the history, so that any cursor the history covers finds it. */

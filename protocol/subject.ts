@@ -27,6 +27,8 @@ export const SYSTEM_SCOPES = {
   _entity: "_schema",
   /** A new numbering of the stream: see `epoch.ts`. */
   _epoch: "_epoch",
+  /** In the place of a change that fits no message: see services/outbox-relay/set-aside.ts. */
+  _aside: "_aside",
 } as const
 export type SystemEntity = keyof typeof SYSTEM_SCOPES
 

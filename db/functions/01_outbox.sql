@@ -95,6 +95,8 @@ begin
     update tide.relay_state set dropped_xid = greatest(dropped_xid, largest);
     return next name;
   end loop;
+  -- A stream that is filled again from what is left has no use for what was said of the rest.
+  delete from tide.set_aside s where s.at < now() - older_than and pg_visible_in_snapshot(s.freed_xid, published) and pg_visible_in_snapshot(s.freed_xid, state.settled);
   -- What the safety net caught, if anything, goes row by row.
   with gone as (
     delete from only tide.outbox_default

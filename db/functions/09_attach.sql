@@ -32,7 +32,7 @@ revoke all on all functions in schema tide from public;
 revoke all on all functions in schema authz from public;
 grant execute on function
   tide.wake_key(), tide.lease_key(), tide.present_key(), tide.make_partitions(integer), tide.drop_partitions(interval, pg_snapshot, interval),
-  tide.system_identifier(), tide.save_relay_state(text, text, bigint),
+  tide.system_identifier(), tide.save_relay_state(text, text, bigint), tide.note_aside(json), tide.held_addresses(pg_snapshot),
   tide.look(xid8, xid8[], integer), tide.open_window(xid8, xid8[], pg_snapshot, float8, float8) to tide_relay;
 grant select on tide.message to tide_relay;
 grant execute on function authz.expire(), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;

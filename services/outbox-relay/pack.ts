@@ -23,9 +23,14 @@ export interface Packer {
 
 /**
  * A packer that gives its batches to `give`. `published`: rows of the first row's transaction that an earlier batch brought, where the
- * window is gone on with in the middle of a transaction.
+ * window is gone on with in the middle of a transaction. `message`: what a row becomes.
  */
-export const packer = (give: (batch: Batch) => void, published = 0, bounds: Bounds = { messages: BATCH_MESSAGES, bytes: BATCH_BYTES }): Packer => {
+export const packer = (
+  give: (batch: Batch) => void,
+  published = 0,
+  bounds: Bounds = { messages: BATCH_MESSAGES, bytes: BATCH_BYTES },
+  message = toMessage,
+): Packer => {
   /** Whole transactions, or the last piece of a large one. */
   let full: Array<OutboxMessage> = []
   let fullBytes = 0
@@ -49,14 +54,14 @@ export const packer = (give: (batch: Batch) => void, published = 0, bounds: Boun
   }
   return {
     add: (row) => {
-      const message = toMessage(row, ++position)
+      const next = message(row, ++position)
       // The transaction does not fit a batch: a piece of it goes alone.
-      if (part.length > 0 && !fits(part.length + 1, partBytes + message.bytes)) {
+      if (part.length > 0 && !fits(part.length + 1, partBytes + next.bytes)) {
         join()
         flush()
       }
-      part.push(message)
-      partBytes += message.bytes
+      part.push(next)
+      partBytes += next.bytes
       if (position < row.count) return
       position = 0
       join()

@@ -37,7 +37,8 @@ export interface OutboxMessage {
   readonly bytes: number
 }
 
-const TOMBSTONE_TTL = `${TOMBSTONE_DAYS * 24}h`
+/** How long STATE keeps what says that something is gone. */
+export const TOMBSTONE_TTL = `${TOMBSTONE_DAYS * 24}h`
 const carriesBefore = (entity: string): boolean => isSystemEntity(entity) && SYSTEM_SCOPES[entity] === "_acl"
 
 /** The message of the row, which is the `position`th (from 1) of its transaction. */

@@ -29,6 +29,7 @@ import { packer } from "./pack.ts"
 import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
 import { keepPartitions } from "./retention.ts"
+import { setAside } from "./set-aside.ts"
 import type { Status } from "./status.ts"
 import type { StreamEnd, Torn } from "./stream-end.ts"
 import { readStreamEnd } from "./stream-end.ts"
@@ -79,6 +80,7 @@ export const work = async (on: Work): Promise<void> => {
   })
   lease.onLost(on.bell.ring)
   const wake = waker(lease.session, on.bell)
+  const aside = setAside(lease.session, () => nats.connection.info?.max_payload ?? MESSAGE_BYTES, status.warn)
   metrics.asleepIs(wake.state)
 
   /** Reads where the stream ends, opens an epoch if need be, and publishes from there on. Returns only when stopped. */
@@ -118,13 +120,14 @@ export const work = async (on: Work): Promise<void> => {
     metrics.epochNumber.set(Number.parseInt(cursor.epoch, 10))
     metrics.ackedSeq.set(last)
     works = decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`
+    await aside.refresh(cursor.last, true)
+    const takes = nats.connection.info?.max_payload ?? MESSAGE_BYTES
+    if (takes < MESSAGE_BYTES) status.warn(`the server takes messages of ${takes} bytes, rows may make ones of ${MESSAGE_BYTES}`, `set max_payload to ${MESSAGE_BYTES} in the server's configuration; until then larger rows are set aside`)
     await publishOn(cursor, out)
   }
 
   const put = (out: Publisher, batch: Batch, cursor: RelayCursor): Promise<void> => {
     if (lease.lost()) return Promise.reject(postgresStopped(new Error("the session with the lease has ended")))
-    const large = batch.find((message) => message.bytes > LARGEST)
-    if (large !== undefined) return Promise.reject(tooLarge(large.row.entity, large.row.id, large.bytes))
     return out.put(batch, cursor, (seq) => {
       known = { ...known!, ackedSeq: seq }
       published = cursor.last
@@ -145,9 +148,11 @@ export const work = async (on: Work): Promise<void> => {
       }
       if (stopped()) throw new Stop()
     }
+    await aside.refresh(from.last)
     await streamWindow(sql, from, async (rows, published) => {
-      pack ??= packer((batch) => ready.push(batch), published)
+      pack ??= packer((batch) => ready.push(batch), published, undefined, aside.message)
       for (const row of rows) pack.add(row)
+      await aside.note()
       await give()
     })
     ;(pack as ReturnType<typeof packer> | null)?.end()
@@ -172,9 +177,11 @@ export const work = async (on: Work): Promise<void> => {
       }
       if (found) {
         const ready: Array<Batch> = []
-        const pack = packer((batch) => ready.push(batch))
+        await aside.refresh(cursor.last)
+        const pack = packer((batch) => ready.push(batch), 0, undefined, aside.message)
         for (const row of rows) pack.add(row)
         pack.end()
+        await aside.note()
         for (const [i, batch] of ready.entries()) {
           const { tx, id } = batch.at(-1)!.row
           await put(out, batch, i === ready.length - 1 ? windowDone(cursor, window) : advance(cursor, window, tx, id))
@@ -232,13 +239,3 @@ const afterTorn = async (sql: Sql, torn: Torn, cursor: RelayCursor): Promise<Rel
 
 /** Asked to stop in the middle of a window; what is published is published. */
 class Stop extends Error {}
-
-/** Bytes of a row's message, with room for what a batch adds to its headers. */
-const LARGEST = MESSAGE_BYTES - 4_096
-
-const tooLarge = (entity: string, id: number, bytes: number): RelayStopped =>
-  new RelayStopped({
-    reason: "refused",
-    message: `the change of ${entity} in outbox row ${id} makes a message of ${bytes} bytes, at most ${LARGEST} are possible`,
-    hint: "nothing after it is published, for order is kept: raise MESSAGE_BYTES (protocol/limits.ts) and max_payload (nats/nats.conf)",
-  })

@@ -68,6 +68,7 @@ export const wholeLog = async (log: Log): Promise<ReadonlyArray<LogMessage>> => 
 }
 
 interface Wanted {
+  readonly id: string
   readonly entity: string
   readonly entity_id: string
   readonly scope: string | null
@@ -83,7 +84,7 @@ interface Wanted {
  */
 export const compareWithOutbox = async (sql: Sql, log: Log): Promise<ReadonlyArray<string>> => {
   const rows = await sql<Array<Wanted>>`
-    select entity, entity_id, scope, op, xid::text, after::text, count(*) over (partition by xid)::int as count from tide.outbox order by id`
+    select id, entity, entity_id, scope, op, xid::text, after::text, count(*) over (partition by xid)::int as count from tide.outbox order by id`
   const messages = await wholeLog(log)
   const wrong: Array<string> = []
   const bySubject = <A>(values: ReadonlyArray<A>, subject: (value: A) => string, text: (value: A) => string) => {
@@ -97,7 +98,18 @@ export const compareWithOutbox = async (sql: Sql, log: Log): Promise<ReadonlyArr
     return map
   }
   const wanted = bySubject(rows, (r) => changeSubject({ scope: r.scope, entity: r.entity, id: r.entity_id }), (r) => `${r.op} ${r.xid} of ${r.count} ${r.after ?? ""}`)
-  const found = bySubject(messages, (m) => m.subject, (m) => `${m.operation} ${m.transaction.xid} of ${m.transaction.count} ${m.body}`)
+  const subjectOf = (r: Wanted): string => changeSubject({ scope: r.scope, entity: r.entity, id: r.entity_id })
+  const byId = new Map(rows.map((row) => [row.id, row]))
+  // What stands in the place of a row that was set aside counts as the row.
+  const standsFor = (m: LogMessage): Wanted | undefined => (m.address.entity === "_aside" ? byId.get(m.address.id) : undefined)
+  const found = bySubject(
+    messages,
+    (m) => {
+      const row = standsFor(m)
+      return row === undefined ? m.subject : subjectOf(row)
+    },
+    (m) => `${standsFor(m)?.op ?? m.operation} ${m.transaction.xid} of ${m.transaction.count} ${standsFor(m) === undefined ? m.body : (standsFor(m)!.after ?? "")}`,
+  )
   if (rows.length !== messages.length) wrong.push(`${rows.length} rows, ${messages.length} messages`)
   for (const subject of new Set([...wanted.keys(), ...found.keys()])) {
     const [should, is] = [wanted.get(subject) ?? [], found.get(subject) ?? []]
