@@ -187,5 +187,12 @@ describe("tables that hide rows", () => {
     const owner = db.connect("app_owner")
     expect(await refusal(owner`select tide.track('app.secret', 'secret')`)).toMatchObject({ message: "tide.track: policies of app.secret hide rows from app_owner", hint: expect.stringContaining("BYPASSRLS") })
     await db.sql`select tide.track('app.secret', 'secret')`
+    // A deletion asks whether the row is there: a policy must not say that it is not.
+    await run(`create table app.later (id int primary key, v int); select tide.track('app.later', 'later'); alter table app.later enable row level security; create policy none on app.later using (false)`)
+    expect(await db.sql`select what from tide.outdated() where entity = 'later'`).toEqual([{ what: "its policies hide rows from tide_capture" }])
+    await db.sql`select tide.track('app.later', 'later')`
+    expect(await db.sql`select what from tide.outdated() where entity = 'later'`).toEqual([])
+    await run(`insert into app.later values (1, 1); with gone as (delete from app.later returning *) insert into app.later select * from gone limit 1; update app.later set id = 2`)
+    await expectEqual("later", new Map())
   })
 })

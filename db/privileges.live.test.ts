@@ -56,10 +56,21 @@ describe("the services' roles", () => {
     expect(await schemaRights("tide_command")).toEqual(["usage authz", "usage public", "usage tide"])
   })
 
-  it("have no other power: no attribute, no membership, and own nothing", async () => {
+  it("tide_capture, whose the capture functions are, writes the outbox and reads what is tracked", async () => {
+    expect(await relationRights("tide_capture")).toEqual([
+      "insert tide.outbox", "select app.theirs", "select app.tree", "select authz.grants", "select authz.members", "select tide.tracked"])
+    expect((await functionRights("tide_capture")).filter((name) => !name.startsWith("tide.capture_"))).toEqual([
+      "tide.fit_token(text,text)", "tide.present_key()", "tide.refuse_row(integer)", "tide.refuse_setting()", "tide.require_name(text,oid)", "tide.row_bytes()",
+      "tide.setting_bytes()", "tide.token_bytes(text)", "tide.wake_key()", "tide.wake_relay()"])
+    expect(await schemaRights("tide_capture")).toEqual(["usage app", "usage authz", "usage public", "usage tide"])
+    expect(await db.sql`select p.oid::regprocedure::text as f from pg_proc p where pronamespace = 'tide'::regnamespace and proname like 'capture\\_%' and prorettype = 'trigger'::regtype and proowner <> 'tide_capture'::regrole`).toEqual([])
+  })
+
+  it("have no other power: no attribute, no membership, and own nothing but capture functions", async () => {
     expect(await db.sql`select rolname from pg_roles where rolname like 'tide\\_%' and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)`).toEqual([])
     expect(await db.sql`select roleid::regrole from pg_auth_members where member::regrole::text like 'tide\\_%' or roleid::regrole::text like 'tide\\_%' and member <> 10`).toEqual([])
-    expect(await db.sql`select classid::regclass, objid from pg_shdepend where refclassid = 'pg_authid'::regclass and deptype = 'o' and refobjid::regrole::text like 'tide\\_%'`).toEqual([])
+    expect(await db.sql`select classid::regclass, objid from pg_shdepend where refclassid = 'pg_authid'::regclass and deptype = 'o' and refobjid::regrole::text like 'tide\\_%'
+      and not exists (select from pg_proc where oid = objid and classid = 'pg_proc'::regclass and proname like 'capture\\_%')`).toEqual([])
   })
 })
 
@@ -128,6 +139,22 @@ describe("an application's role", () => {
     const refused = await refusal(db.connect("app_writer").unsafe(statement))
     expect(refused).toMatchObject({ code: expect.stringMatching(/^42(501|809)$/) })
     expect(await db.events()).toEqual([])
+  })
+
+  it("that owns a type in a tracked table has its functions run with the capture's rights at most, never with those of who tracked", async () => {
+    await db.sql.unsafe(`create schema typed; create role typer login password 'test'; grant usage, create on schema typed to typer`)
+    const typer = db.connect("typer")
+    await typer.unsafe(`create type typed.mood as enum ('calm'); create table typed.day (id int primary key, m typed.mood)`)
+    await db.sql`select tide.track('typed.day', 'day')`
+    await typer.unsafe(`
+      create function typed.show(typed.mood) returns json language sql as $$ select to_json(current_user::text) $$;
+      create cast (typed.mood as json) with function typed.show(typed.mood); insert into typed.day values (1, 'calm'); update typed.day set id = 2; delete from typed.day; truncate typed.day`)
+    const told = await db.events("day")
+    expect(told.map((e) => e.op)).toEqual(["INSERT", "DELETE", "INSERT", "DELETE"])
+    expect(told[0]!.after).toEqual({ id: 1, m: "tide_capture" })
+    await db.sql`select tide.untrack('typed.day')`
+    expect((await relationRights("tide_capture")).filter((right) => right.includes("typed."))).toEqual([])
+    await db.events()
   })
 
   it("that may make triggers can put one in the place of ours, which tide.outdated names", async () => {

@@ -272,6 +272,7 @@ begin
   loop
     execute format('alter table only %s enable always trigger %I', member, made);
   end loop;
+  perform tide.hand_over(relation, name);
 end $function$
 ;
 
@@ -391,9 +392,9 @@ begin
     select '_entity', (case when octet_length(new.entity::text) <= 341 then new.entity::text else tide.fit_token(new.entity::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text;
     if not found then
-      if not (to_regclass('tide.tracked') is not distinct from 16452::regclass) then
+      if not (to_regclass('tide.tracked') is not distinct from 16453::regclass) then
         if old.entity::text collate "C" = new.entity::text and null::text is not distinct from null::text then
-          perform tide.require_name('tide.tracked', 16452);
+          perform tide.require_name('tide.tracked', 16453);
         end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_entity', old.entity::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -431,7 +432,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
-        perform tide.require_name('tide.tracked', 16452), set_config('tide.nested__entity', 'on', true);
+        perform tide.require_name('tide.tracked', 16453), set_config('tide.nested__entity', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_entity', (case when octet_length(tide_c.entity::text) <= 341 then tide_c.entity::text else tide.fit_token(tide_c.entity::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join tide.tracked tide_c on tide_c.entity operator(pg_catalog.=) tide_n.entity and tide_c.entity::text collate "C" = tide_n.entity::text;
@@ -459,7 +460,7 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__entity', true) = 'on' then
       perform set_config('tide.nested__entity', 'on', true);
     end if;
-    if (to_regclass('tide.tracked') is not distinct from 16452::regclass) then
+    if (to_regclass('tide.tracked') is not distinct from 16453::regclass) then
       insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
       select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from tide.tracked tide_c where tide_c.entity operator(pg_catalog.=) tide_o.entity and tide_c.entity::text collate "C" = tide_o.entity::text and null::text is not distinct from null::text limit 1) is null;
     else
@@ -467,7 +468,7 @@ begin
       select '_entity', tide_o.entity::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
     end if;
   else
-    perform tide.require_name('tide.tracked', 16452);
+    perform tide.require_name('tide.tracked', 16453);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -518,9 +519,9 @@ begin
     select '_grant', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
     if not found then
-      if not (to_regclass('authz.grants') is not distinct from 16483::regclass) then
+      if not (to_regclass('authz.grants') is not distinct from 16485::regclass) then
         if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
-          perform tide.require_name('authz.grants', 16483);
+          perform tide.require_name('authz.grants', 16485);
         end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_grant', old.id::text, null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -558,7 +559,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
-        perform tide.require_name('authz.grants', 16483), set_config('tide.nested__grant', 'on', true);
+        perform tide.require_name('authz.grants', 16485), set_config('tide.nested__grant', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_grant', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.grants tide_c on tide_c.id operator(pg_catalog.=) tide_n.id and tide_c.id::text collate "C" = tide_n.id::text;
@@ -586,7 +587,7 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__grant', true) = 'on' then
       perform set_config('tide.nested__grant', 'on', true);
     end if;
-    if (to_regclass('authz.grants') is not distinct from 16483::regclass) then
+    if (to_regclass('authz.grants') is not distinct from 16485::regclass) then
       insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
       select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.grants tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
     else
@@ -594,7 +595,7 @@ begin
       select '_grant', tide_o.id::text, null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
     end if;
   else
-    perform tide.require_name('authz.grants', 16483);
+    perform tide.require_name('authz.grants', 16485);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -645,9 +646,9 @@ begin
     select '_member', (case when octet_length((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(new.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(new.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'UPDATE', to_json(new.*), to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text;
     if not found then
-      if not (to_regclass('authz.members') is not distinct from 16502::regclass) then
+      if not (to_regclass('authz.members') is not distinct from 16504::regclass) then
         if old.role::text collate "C" = new.role::text and old.member::text collate "C" = new.member::text and null::text is not distinct from null::text then
-          perform tide.require_name('authz.members', 16502);
+          perform tide.require_name('authz.members', 16504);
         end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_member', (replace(replace(old.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(old.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(old.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -685,7 +686,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
-        perform tide.require_name('authz.members', 16502), set_config('tide.nested__member', 'on', true);
+        perform tide.require_name('authz.members', 16504), set_config('tide.nested__member', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_member', (case when octet_length((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,'))) <= 341 then (replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')) else tide.fit_token((replace(replace(tide_c.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_c.member::text, '\', '\\'), ',', '\,')), 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.members tide_c on tide_c.role operator(pg_catalog.=) tide_n.role and tide_c.role::text collate "C" = tide_n.role::text and tide_c.member operator(pg_catalog.=) tide_n.member and tide_c.member::text collate "C" = tide_n.member::text;
@@ -713,7 +714,7 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__member', true) = 'on' then
       perform set_config('tide.nested__member', 'on', true);
     end if;
-    if (to_regclass('authz.members') is not distinct from 16502::regclass) then
+    if (to_regclass('authz.members') is not distinct from 16504::regclass) then
       insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
       select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.members tide_c where tide_c.role operator(pg_catalog.=) tide_o.role and tide_c.role::text collate "C" = tide_o.role::text and tide_c.member operator(pg_catalog.=) tide_o.member and tide_c.member::text collate "C" = tide_o.member::text and null::text is not distinct from null::text limit 1) is null;
     else
@@ -721,7 +722,7 @@ begin
       select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
     end if;
   else
-    perform tide.require_name('authz.members', 16502);
+    perform tide.require_name('authz.members', 16504);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -1301,6 +1302,32 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.hand_over(relation regclass, capture text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  place text;
+begin
+  if (select relrowsecurity from pg_class where oid = relation) then
+    execute format('alter function tide.%I() owner to current_user', capture);
+    return;
+  end if;
+  -- Their own schemas, and those of their keys' types, which bring the operators that compare keys.
+  for place in
+    select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation
+    union select n.nspname from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace where a.attrelid = relation and a.attnum > 0 and n.nspname <> 'pg_catalog'
+  loop
+    execute format('grant usage on schema %I to tide_capture', place);
+  end loop;
+  execute format('grant select on %s to tide_capture', relation);
+  execute format('alter function tide.%I() owner to tide_capture', capture);
+exception
+  when insufficient_privilege then null;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.held_addresses(published pg_snapshot)
  RETURNS TABLE(entity text, entity_id text, scope text, open_from double precision, freed_from double precision, freed_to double precision)
  LANGUAGE sql
@@ -1752,6 +1779,11 @@ begin
           and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.deferrable_key)
       ) then
         what := 'its key or its name changed';
+      elsif exists (
+        select from pg_proc p join pg_class c on c.oid = held.relation
+        where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity) and p.proowner = 'tide_capture'::regrole and c.relrowsecurity
+      ) then
+        what := 'its policies hide rows from tide_capture';
       elsif held.json_schema <> tide.json_schema(held.relation, held.entity, held.key_columns, held.scope_column) then
         what := 'its columns changed';
       elsif shape.by_row and exists (
@@ -2212,6 +2244,11 @@ begin
     perform tide.forget_rows(held);
   end if;
   perform tide.detach(entity);
+  begin
+    execute format('revoke select on %s from tide_capture', held.relation);
+  exception
+    when insufficient_privilege or undefined_table or syntax_error then null; -- dropped: then there is only its number
+  end;
   delete from tide.partition p where p.entity = untrack_entity.entity;
   delete from tide.tracked t where t.entity = untrack_entity.entity;
 end $function$
@@ -2281,9 +2318,15 @@ CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON tide.tracked FOR EACH STATEMENT 
 
 CREATE TRIGGER tide_update AFTER UPDATE ON tide.tracked FOR EACH ROW EXECUTE FUNCTION tide.capture__entity();
 
+grant SELECT on authz.grants to tide_capture;
+
+grant SELECT on authz.members to tide_capture;
+
 grant EXECUTE on function authz.expire() to tide_command;
 
 grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot,interval) to tide_relay;
+
+grant EXECUTE on function tide.fit_token(text,text) to tide_capture;
 
 grant EXECUTE on function tide.held_addresses(pg_snapshot) to tide_relay;
 
@@ -2299,17 +2342,39 @@ grant EXECUTE on function tide.note_aside(json) to tide_relay;
 
 grant EXECUTE on function tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision) to tide_relay;
 
+grant EXECUTE on function tide.present_key() to tide_capture;
+
 grant EXECUTE on function tide.present_key() to tide_relay;
 
 grant EXECUTE on function tide.prune_mutations(interval) to tide_command;
 
+grant EXECUTE on function tide.refuse_row(integer) to tide_capture;
+
+grant EXECUTE on function tide.refuse_setting() to tide_capture;
+
+grant EXECUTE on function tide.require_name(text,oid) to tide_capture;
+
+grant EXECUTE on function tide.row_bytes() to tide_capture;
+
 grant EXECUTE on function tide.save_relay_state(text,text,bigint) to tide_relay;
+
+grant EXECUTE on function tide.setting_bytes() to tide_capture;
 
 grant EXECUTE on function tide.system_identifier() to tide_relay;
 
+grant EXECUTE on function tide.token_bytes(text) to tide_capture;
+
+grant EXECUTE on function tide.wake_key() to tide_capture;
+
 grant EXECUTE on function tide.wake_key() to tide_relay;
 
+grant EXECUTE on function tide.wake_relay() to tide_capture;
+
+grant USAGE on schema authz to tide_capture;
+
 grant USAGE on schema authz to tide_command;
+
+grant USAGE on schema tide to tide_capture;
 
 grant USAGE on schema tide to tide_command;
 
@@ -2317,6 +2382,10 @@ grant USAGE on schema tide to tide_relay;
 
 grant SELECT on tide.message to tide_relay;
 
+grant INSERT on tide.outbox to tide_capture;
+
 grant SELECT on tide.outbox to tide_relay;
 
 grant SELECT on tide.relay_state to tide_relay;
+
+grant SELECT on tide.tracked to tide_capture;

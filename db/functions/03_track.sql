@@ -18,6 +18,30 @@ begin atomic
   where c.oid = capture_shape.relation;
 end;
 
+-- A capture function becomes tide_capture's, which may read the table. It stays whose it was where policies would hide rows from tide_capture, and
+-- where whoever tracks may not hand it over.
+create or replace function tide.hand_over(relation regclass, capture text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  place text;
+begin
+  if (select relrowsecurity from pg_class where oid = relation) then
+    execute format('alter function tide.%I() owner to current_user', capture);
+    return;
+  end if;
+  -- Their own schemas, and those of their keys' types, which bring the operators that compare keys.
+  for place in
+    select n.nspname from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = relation
+    union select n.nspname from pg_attribute a join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace where a.attrelid = relation and a.attnum > 0 and n.nspname <> 'pg_catalog'
+  loop
+    execute format('grant usage on schema %I to tide_capture', place);
+  end loop;
+  execute format('grant select on %s to tide_capture', relation);
+  execute format('alter function tide.%I() owner to tide_capture', capture);
+exception
+  when insufficient_privilege then null;
+end $$;
+
 -- Generates the capture function and its triggers. The caller has checked the table.
 create or replace function tide.attach(relation regclass, entity text, scope text, before_image boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $fn$
@@ -55,6 +79,7 @@ begin
   loop
     execute format('alter table only %s enable always trigger %I', member, made);
   end loop;
+  perform tide.hand_over(relation, name);
 end $fn$;
 
 -- The leaf partitions of a tracked table as they are now become those that are known. What is gone and still there as a table loses its trigger.
@@ -252,6 +277,11 @@ begin
     perform tide.forget_rows(held);
   end if;
   perform tide.detach(entity);
+  begin
+    execute format('revoke select on %s from tide_capture', held.relation);
+  exception
+    when insufficient_privilege or undefined_table or syntax_error then null; -- dropped: then there is only its number
+  end;
   delete from tide.partition p where p.entity = untrack_entity.entity;
   delete from tide.tracked t where t.entity = untrack_entity.entity;
 end $$;
@@ -300,6 +330,11 @@ begin
           and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.deferrable_key)
       ) then
         what := 'its key or its name changed';
+      elsif exists (
+        select from pg_proc p join pg_class c on c.oid = held.relation
+        where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity) and p.proowner = 'tide_capture'::regrole and c.relrowsecurity
+      ) then
+        what := 'its policies hide rows from tide_capture';
       elsif held.json_schema <> tide.json_schema(held.relation, held.entity, held.key_columns, held.scope_column) then
         what := 'its columns changed';
       elsif shape.by_row and exists (

@@ -35,4 +35,7 @@ grant execute on function
   tide.system_identifier(), tide.save_relay_state(text, text, bigint), tide.note_aside(json), tide.held_addresses(pg_snapshot),
   tide.look(xid8, xid8[], integer), tide.open_window(xid8, xid8[], pg_snapshot, float8, float8) to tide_relay;
 grant select on tide.message to tide_relay;
+grant execute on function
+  tide.wake_key(), tide.wake_relay(), tide.present_key(), tide.token_bytes(text), tide.fit_token(text, text), tide.require_name(text, oid),
+  tide.row_bytes(), tide.refuse_row(integer), tide.setting_bytes(), tide.refuse_setting() to tide_capture;
 grant execute on function authz.expire(), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;
