@@ -3,7 +3,7 @@ import type { Command } from "./command.ts"
 import { COMMON } from "./parse.ts"
 
 const ENVIRONMENT = `Where it connects to:
-  DATABASE_URL   Postgres; else the demo that runs in this folder (npm start)
+  DATABASE_URL   Postgres, or a pooler before it; else the demo that runs in this folder (npm start)
   NATS_URL       nats-server, several with commas; else the same demo's
   TIDELINE_DATA  the demo's folder; .tideline unless set`
 

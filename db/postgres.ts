@@ -30,26 +30,24 @@ export interface ConnectOptions {
   readonly onClose?: () => void
 }
 
-/** An open, tried connection pool; closed with its scope. */
+/** A connection pool to a Postgres that answers; closed with its scope. */
 export const connect = (options: ConnectOptions): Effect.Effect<Sql, CannotConnect, Scope.Scope> =>
   Effect.gen(function* () {
     const target = yield* describe(options.url)
-    let replaced = false
-    const onClose = (): void => (replaced ? undefined : options.onClose?.())
-    const sql = yield* open({ ...options, onClose }, true)
-    const pooled = yield* Effect.tryPromise({ try: () => behindPooler(sql), catch: (cause) => explain(target, cause) })
-    if (!pooled) return sql
-    replaced = true
-    yield* close(sql)
-    return yield* open(options, false)
+    const { onClose: _, ...trying } = options
+    const pooled = yield* open({ ...trying, max: 1 }, { prepare: false, fetch_types: false }).pipe(
+      Effect.flatMap((sql) => Effect.tryPromise({ try: () => behindPooler(sql), catch: (cause) => explain(target, cause) })),
+      Effect.scoped,
+    )
+    return yield* open(options, { prepare: !pooled })
   })
 
-const open = (options: ConnectOptions, prepare: boolean): Effect.Effect<Sql, never, Scope.Scope> =>
+const open = (options: ConnectOptions, how: { readonly prepare: boolean; readonly fetch_types?: boolean }): Effect.Effect<Sql, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() =>
       postgres(options.url, {
+        ...how,
         max: options.max ?? 1,
-        prepare,
         idle_timeout: options.idleTimeout ?? 0,
         max_lifetime: null,
         connect_timeout: POSTGRES_CONNECT_S,

@@ -22,6 +22,8 @@ it.each([
   ["TIDELINE_EDGE_PORTS", "4001;4002"],
   ["TIDELINE_EDGE_PORTS", "8080"],
   ["DATABASE_URL", "mysql://localhost"],
+  ["TIDELINE_DIRECT_DATABASE_URL", "mysql://localhost"],
+  ["TIDELINE_DIRECT_DATABASE_URL", "postgres://localhost/without-another"],
   ["NATS_URL", "localhost:4222"],
   ["TIDELINE_JWT_SECRET", "short"],
   ["TIDELINE_JWKS_URL", "keys"],

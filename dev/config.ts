@@ -7,6 +7,8 @@ import { ConfigProblem, optional, Switch, withFallback } from "#observe/config-e
 export interface StartConfig {
   /** External servers; null: embedded ones. */
   readonly databaseUrl: string | null
+  /** Straight to the external Postgres where `databaseUrl` leads to a pooler. */
+  readonly directUrl: string | null
   readonly natsUrl: string | null
   /** Absolute. */
   readonly dataDir: string
@@ -52,8 +54,12 @@ export const startConfig: Effect.Effect<StartConfig, ConfigProblem> = Effect.gen
   // Demo tokens are signed with the secret: where keys come from elsewhere there are none.
   const demo = yield* withFallback("TIDELINE_DEMO", "1 or 0", Switch, jwksUrl === null)
   if (demo && jwksUrl !== null) return yield* new ConfigProblem({ variable: "TIDELINE_DEMO", shouldBe: "0 with TIDELINE_JWKS_URL: demo tokens are signed with TIDELINE_JWT_SECRET" })
+  const databaseUrl = yield* read("DATABASE_URL", "an address like postgres://user:password@host:5432/database", addressOf(["postgres:", "postgresql:"]))
+  const directUrl = yield* read("TIDELINE_DIRECT_DATABASE_URL", "an address like postgres://user:password@host:5432/database", addressOf(["postgres:", "postgresql:"]))
+  if (directUrl !== null && databaseUrl === null) return yield* new ConfigProblem({ variable: "TIDELINE_DIRECT_DATABASE_URL", shouldBe: "not set without DATABASE_URL: it leads past the pooler there" })
   return {
-    databaseUrl: yield* read("DATABASE_URL", "an address like postgres://user:password@host:5432/database", addressOf(["postgres:", "postgresql:"])),
+    databaseUrl,
+    directUrl,
     natsUrl: yield* read("NATS_URL", "an address like nats://user:password@host:4222, several with commas", addressOf(["nats:", "tls:"])),
     dataDir: resolve(yield* withFallback("TIDELINE_DATA", "a folder", Config.String, ".tideline")),
     webPort,

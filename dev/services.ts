@@ -22,6 +22,8 @@ export interface ServiceSpec {
 
 export interface ServiceSettings {
   readonly databaseUrl: (role: string) => string
+  /** Past the pooler, where one stands there. */
+  readonly directUrl: (role: string) => string
   readonly natsUrl: (user: NatsUser) => string
   readonly webPort: number
   readonly edgePorts: ReadonlyArray<number>
@@ -46,7 +48,7 @@ export const serviceSpecs = (settings: ServiceSettings): ReadonlyArray<ServiceSp
       entry: "services/outbox-relay/main.ts",
       port: null,
       observePort: relay,
-      env: { ...observe(relay), DATABASE_URL: settings.databaseUrl("tide_relay"), NATS_URL: settings.natsUrl("relay") },
+      env: { ...observe(relay), DATABASE_URL: settings.databaseUrl("tide_relay"), TIDELINE_DIRECT_DATABASE_URL: settings.directUrl("tide_relay"), NATS_URL: settings.natsUrl("relay") },
     },
     {
       name: "authz",
@@ -82,7 +84,7 @@ export const serviceSpecs = (settings: ServiceSettings): ReadonlyArray<ServiceSp
 /** What a Node process needs of our environment. */
 const SYSTEM = ["PATH", "HOME", "TMPDIR", "TEMP", "TMP", "SystemRoot", "TZ", "LANG", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
 /** Ours that are not for every service: each gets its own. */
-const NOT_HANDED_ON = new Set(["TIDELINE_JWT_SECRET", "TIDELINE_JWKS_URL", "TIDELINE_DATA", "TIDELINE_PORT", "TIDELINE_EDGE_PORTS", "TIDELINE_DEMO", "TIDELINE_SUPERVISED"])
+const NOT_HANDED_ON = new Set(["TIDELINE_JWT_SECRET", "TIDELINE_JWKS_URL", "TIDELINE_DATA", "TIDELINE_PORT", "TIDELINE_EDGE_PORTS", "TIDELINE_DEMO", "TIDELINE_SUPERVISED", "TIDELINE_DIRECT_DATABASE_URL"])
 
 /** The settings that people may give any service (its bounds, the log level), and what its system needs. */
 export const inherited = (env: NodeJS.ProcessEnv): Record<string, string> =>

@@ -67,6 +67,7 @@ export const runStack = (settings: StackSettings, screen: Screen): Effect.Effect
     const jwtSecret = settings.jwksUrl === null ? (settings.jwtSecret ?? secrets.TIDELINE_JWT_SECRET) : null
     const specs = serviceSpecs({
       databaseUrl: (role) => withCredentials(databaseUrl, role, passwords[role]!),
+      directUrl: (role) => withCredentials(settings.directUrl ?? databaseUrl, role, passwords[role]!),
       natsUrl,
       webPort: settings.webPort,
       edgePorts: settings.edgePorts,

@@ -1,5 +1,5 @@
 /** Transactions of every size, short and long, beside each other: whole, in order, and the relay does not grow with them. */
-import { setImmediate as turn } from "node:timers/promises"
+import { setTimeout as pause } from "node:timers/promises"
 import postgres from "postgres"
 import { expect, it } from "vitest"
 import { caughtUp, compareWithOutbox } from "#test/support/relay.ts"
@@ -15,7 +15,7 @@ const startWriter = (first: number): (() => Promise<void>) => {
   const running = (async () => {
     for (let n = 0; !stopped; n++) {
       await db`insert into item values (${first + (n % 50)}, ${`p${n % 3}`}, ${n}) on conflict (id) do update set project = excluded.project, v = excluded.v`
-      await turn()
+      await pause(3)
     }
     await db.end()
   })()
@@ -48,7 +48,7 @@ it("publishes transactions of 1, 2, 999, 1,000 and 1,001 rows whole, among small
 
 it("publishes 200,000 rows of one transaction in consecutive pieces while small ones go on, with a heap that does not hold them", async () => {
   // As objects they are some hundred megabytes: a relay that held them would end here.
-  const relay = await stand.start({ NODE_OPTIONS: "--max-old-space-size=64" })
+  const relay = await stand.start({ NODE_OPTIONS: "--max-old-space-size=96" })
   const stop = startWriter(1)
   const { last } = await stand.log.head()
   const rows = 200_000
@@ -64,11 +64,11 @@ it("publishes 200,000 rows of one transaction in consecutive pieces while small 
     },
     event: () => {},
   })
-  await until(() => places.length >= rows, { what: "all of it is published", deadline: 60_000, every: 20 })
+  await until(() => places.length >= rows, { what: "all of it is published", deadline: 90_000, every: 20 })
   await stop()
   await following.stop()
   const first = places[0]![0]
   expect(places.findIndex(([seq, position, count], i) => seq !== first + i || position !== i + 1 || count !== rows)).toBe(-1)
   expect(places).toHaveLength(rows)
   expect(await relay.end("SIGTERM")).toBe(0)
-}, 90_000)
+}, 120_000)

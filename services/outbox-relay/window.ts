@@ -45,12 +45,19 @@ const bounds = (last: string): [string, string] => {
   return [String(snapshot.xmax), `{${snapshot.running.join(",")}}`]
 }
 
+/** Once more where the session was ended just as it was asked, for having been idle perhaps: another is opened for it. */
+const twice = <A>(ask: () => PromiseLike<A>): Promise<A> =>
+  Promise.resolve(ask()).catch((cause: unknown) => {
+    const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : ""
+    return /^(57P|CONNECTION_|ECONN|EPIPE)/.test(code) ? ask() : Promise.reject(cause)
+  })
+
 /** What there is after the snapshot `last`. One statement, which is one snapshot; any session will do. */
 export const lookAfter = async (sql: Sql, last: string): Promise<Look> => {
   const [xmax, running] = bounds(last)
-  const rows = await sql<Array<Found & { window: string; id: number | null }>>`
+  const rows = await twice(() => sql<Array<Found & { window: string; id: number | null }>>`
     select s.window, m.* from (select pg_current_snapshot()::text as window) s
-    left join lateral tide.look(${xmax}::text::xid8, ${running}::text::xid8[], ${WINDOW_ROWS + 1}) m on true`
+    left join lateral tide.look(${xmax}::text::xid8, ${running}::text::xid8[], ${WINDOW_ROWS + 1}) m on true`)
   const { window } = rows[0]!
   if (rows[0]!.id === null) return { window, rows: [] }
   return { window, rows: rows.length > WINDOW_ROWS ? null : inOrder(rows) }
@@ -81,9 +88,10 @@ export const streamWindow = async (
   const { last, window, tx, id } = cursor
   const [xmax, running] = bounds(last)
   const fetch = (): Promise<Array<OutboxRow & { done: number }>> => sql.unsafe(`fetch ${WINDOW_FETCH} from tide_window`)
-  await sql`begin`
+  // Sent in one go: until the window is open, the operator's limits count the time between two statements.
+  const open = () => Promise.all([sql`begin`, sql`select tide.open_window(${xmax}::text::xid8, ${running}::text::xid8[], ${window}::text::pg_snapshot, ${tx}, ${id})`])
   try {
-    await sql`select tide.open_window(${xmax}::text::xid8, ${running}::text::xid8[], ${window}::text::pg_snapshot, ${tx}, ${id})`
+    await twice(open)
     for (let rows = await fetch(); rows.length > 0; rows = await fetch()) await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
   } finally {
     // Nothing was written. Where the connection has gone, so has the transaction.

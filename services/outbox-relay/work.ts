@@ -34,7 +34,6 @@ import type { Status } from "./status.ts"
 import type { StreamEnd, Torn } from "./stream-end.ts"
 import { readStreamEnd } from "./stream-end.ts"
 import { waker } from "./wake.ts"
-import type { Look } from "./window.ts"
 import { lookAfter, skip, streamWindow } from "./window.ts"
 
 export interface Work {
@@ -167,9 +166,7 @@ export const work = async (on: Work): Promise<void> => {
         cursor = windowDone(cursor, cursor.window)
       }
       metrics.looks.add()
-      const look = (): Promise<Look> => lookAfter(sql, cursor.last)
-      // A session may be ended for having been idle just as it is asked; another is opened for the second try.
-      const { window, rows } = await look().catch((cause: unknown) => (lease.lost() ? Promise.reject(cause) : look()))
+      const { window, rows } = await lookAfter(sql, cursor.last)
       const found = rows === null || rows.length > 0
       if (rows === null) {
         cursor = advance(cursor, window, 0, 0)

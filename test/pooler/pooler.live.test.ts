@@ -42,7 +42,8 @@ beforeAll(async () => {
   nats = await Effect.runPromise(Scope.provide(connectNats(server.url(), "test"), scope))
   log = jetStreamLog(nats)
   relay = await startRelay(pooler.url("tide_relay"), server.url("relay"), { TIDELINE_DIRECT_DATABASE_URL: pg.url("tide_relay") })
-}, 90_000)
+  // Time for a download of pgbouncer, too.
+}, 240_000)
 
 afterAll(async () => {
   await relay.end("SIGKILL")

@@ -74,7 +74,7 @@ export const startStack = async (options: StackOptions = {}): Promise<TestStack>
     rmSync(dataDir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
     forgetFolder(dataDir)
   }
-  const settings = { databaseUrl: null, natsUrl: null, dataDir, webPort, edgePorts, jwtSecret: null, jwksUrl: null, demo: options.demo ?? true, durable: false }
+  const settings = { databaseUrl: null, directUrl: null, natsUrl: null, dataDir, webPort, edgePorts, jwtSecret: null, jwksUrl: null, demo: options.demo ?? true, durable: false }
   const stack = await Effect.runPromise(runStack(settings, quiet).pipe(Scope.provide(scope))).catch(async (error: unknown) => {
     await close()
     throw error
