@@ -1,8 +1,8 @@
 /**
  * What to publish next. A window is what a snapshot sees and the one before did not: identity values are not commit order, snapshots
- * are. Rows come in the order of (largest id of their transaction, id). Why that is commit order wherever it matters: if T2 changed an
- * entity after T1 did, T1 had ended before T2 got the row lock, so every id of T1 precedes that id of T2, and a snapshot that sees
- * T2 sees T1.
+ * are. Rows come in the order of (largest id of their transaction, id). So T1 comes before T2 where T1 had ended when T2 wrote its last
+ * outbox row: all of T1's ids were drawn before it ended, and a snapshot that sees T2 sees T1. That is so where T2 waited for T1's lock
+ * on a row, and where T2 wrote anything after it had seen T1. What T2 saw only after its last write is not told before it.
  *
  * A small window is one statement, which is one snapshot; it is put in order here. A large one is streamed through a cursor: what the
  * first snapshot saw stays visible, so the later one of the cursor adds nothing. The statements are in db/functions/01_window.sql.
