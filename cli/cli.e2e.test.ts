@@ -71,7 +71,9 @@ describe("track, backfill, tail, untrack", () => {
     expect(await run("backfill public.note")).toMatchObject({ code: 1, err: expect.stringContaining("is not tracked") })
     expect(await run("track public.note --entity note --scope paper")).toMatchObject({ code: 1, err: expect.stringMatching(/no column 'paper'[^]*Columns: id, pad, body/) })
     expect((await run("track public.note --entity note --scope pad --json")).json()).toEqual({ table: "public.note", entity: "note", scope: "pad", beforeImage: true })
-    expect((await run("backfill public.note --json")).json()).toEqual({ table: "public.note", rows: 2500 })
+    expect((await run("backfill public.note --json")).json()).toEqual({ table: "public.note", rows: 2500, events: 2500 })
+    expect((await run("backfill public.note --rate 100000 --json")).json()).toEqual({ table: "public.note", rows: 2500, events: 0 })
+    expect(await run("backfill public.note --rate much")).toMatchObject({ code: 2 })
     expect(await run("track public.note --entity remark")).toMatchObject({ code: 1, err: expect.stringContaining("already tracked") })
 
     const read = events((await run("tail --entity note --from-seq 1 --count 2500 --json")).out)
@@ -98,6 +100,20 @@ describe("track, backfill, tail, untrack", () => {
       return after.filter((e) => e.operation === "DELETE").length === 2500
     }, { what: "every row left the log", deadline: 30_000, every: 200 })
   }, 120_000)
+})
+
+describe("rebuild", () => {
+  it("brings the log into line with what was written behind its back", async () => {
+    await sql`alter table app.task disable trigger user`
+    const [row] = await sql`update app.task set title = 'behind' where id::text = (select min(id::text) from app.task) returning id`
+    await sql`select tide.track('app.task', entity => 'task', scope => 'project_id')`
+    expect(await run("rebuild")).toMatchObject({ code: 2, err: expect.stringContaining("--yes") })
+    const steps = (await run("rebuild --yes --json")).json() as ReadonlyArray<{ kind: string; what: string; events: number }>
+    expect(steps.filter((step) => step.events > 0)).toMatchObject([{ kind: "rows", what: "task", events: 1 }])
+    const [last] = events((await run(`tail --entity task --id ${String(row!["id"])} --since 1h --no-follow --json`)).out).toReversed()
+    expect(last).toMatchObject({ operation: "READ", data: { title: "behind" } })
+    expect(await find("rebuild")).toMatchObject({ state: "ok", found: expect.stringContaining("asked for by an operator. Complete at") })
+  }, 60_000)
 })
 
 describe("grant, revoke, token", () => {

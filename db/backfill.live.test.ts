@@ -1,4 +1,5 @@
 /** Backfill: every row once, in pages, and never older than an event that is there. */
+import { createHash } from "node:crypto"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { fold, openDatabase, refusal } from "#test/support/database.ts"
 import type { TestDatabase } from "#test/support/database.ts"
@@ -17,8 +18,10 @@ beforeAll(async () => {
 afterAll(() => db.stop())
 
 interface Page { readonly rows: number; readonly last_key: Array<string> | null }
-const page = async (after: Array<string> | null, size: number, sql = db.sql): Promise<Page> => {
-  const [row] = await sql<Array<Page>>`select * from tide.backfill_page('app.item', ${after}::text[], ${size})`
+const page = async (after: Array<string> | null, size: number, known: Array<string> | null = null, sql = db.sql): Promise<Page> => {
+  const [row] = await sql<Array<Page>>`
+    select p.last_key, tide.write_page(t, ${after}::text[], p.last_key, ${known}::text[])::int as rows
+    from tide.tracked t, tide.read_page(t, ${after}::text[], ${size}) p where t.relation = 'app.item'::regclass`
   return row!
 }
 
@@ -31,7 +34,7 @@ describe("backfill", () => {
       pages.push(rows)
       after = last_key
     } while (after !== null)
-    expect(pages).toEqual([1000, 1000, 700])
+    expect(pages).toEqual([1000, 1000, 700, 0])
     const events = await db.events("item")
     expect(new Set(events.map((e) => e.op))).toEqual(new Set(["READ"]))
     expect(new Set(events.map((e) => e.entity_id)).size).toBe(2700)
@@ -58,7 +61,7 @@ describe("backfill", () => {
     let written: Promise<unknown>
     await first.begin(async (tx) => {
       await tx`update app.item set v = 1 where place = 'a' and n = 5`
-      read = page(["B", "900"], 10, reader)
+      read = page(["B", "900"], 10, null, reader)
       await waiting("the reader to wait for the first writer", 1)
       written = later`update app.item set v = v + 10 where place = 'a' and n in (3, 5)`.execute()
       await waiting("the later writer to wait for the reader", 2)
@@ -67,6 +70,51 @@ describe("backfill", () => {
     await written!
     const events = (await db.events("item")).filter((e) => e.entity_id === "a,5" || e.entity_id === "a,3")
     expect(events.map((e) => `${e.op} ${e.entity_id} ${String(e.after!["v"])}`)).toEqual(["UPDATE a,5 1", "READ a,3 0", "READ a,5 1", "UPDATE a,3 10", "UPDATE a,5 11"])
+  })
+
+  it("writes nothing for what is known to be in the log already", async () => {
+    const digests = async () => (await db.sql<Array<{ digest: string }>>`
+      select tide.digest(place || ',' || n, place, to_json(t)) as digest from app.item t where place = 'B'`).map((row) => row.digest)
+    await db.events()
+    const known = await digests()
+    expect(known[0]).toBe(createHash("sha256").update('B,1\nB\n{"place":"B","n":1,"v":0}').digest("base64"))
+    expect(await page(null, 900, known)).toMatchObject({ rows: 0, last_key: ["B", "900"] })
+    await db.sql`update app.item set v = 1 where place = 'B' and n in (3, 7)`
+    expect((await db.events("item")).map((e) => e.op)).toEqual(["UPDATE", "UPDATE"])
+    expect((await page(null, 900, known)).rows).toBe(2)
+    expect((await db.events("item")).map((e) => `${e.op} ${e.entity_id}`)).toEqual(["READ B,3", "READ B,7"])
+  })
+
+  it("knows which addresses are no row's, whatever they look like", async () => {
+    const missing = async (addresses: ReadonlyArray<[string | null, string]>) => (await db.sql<Array<{ scope: string | null; id: string }>>`
+      select m.scope, m.id from tide.missing(tide.source('item'), ${addresses.map(([scope]) => scope)}::text[], ${addresses.map(([, id]) => id)}::text[]) m`)
+      .map(({ scope, id }) => [scope, id])
+    expect(await missing([["B", "B,1"], ["c,d", "c\\,d,900"], ["a", "a,5"]])).toEqual([])
+    // Gone, in another scope, in none, and what can be no key.
+    const not: ReadonlyArray<[string | null, string]> = [["B", "B,901"], ["a", "B,1"], [null, "B,1"], ["B", "B"], ["B", "B,1,2"]]
+    expect(await missing([["B", "B,2"], ...not])).toEqual(not)
+    expect((await missing([["B", "B,2"], ["B", "B,one"], ["a", "a,0"]])).toSorted()).toEqual([["B", "B,one"], ["a", "a,0"]].toSorted())
+  })
+
+  it("is one step for the relay however often it is asked for, and begins again when that is done", async () => {
+    const steps = () => db.sql`select kind, what, rate, after_key, written::int, done_at is not null as done from tide.rebuild order by place`
+    const [{ step }] = await db.sql<[{ step: string }]>`select tide.request_backfill('app.item', 10) as step`
+    const relay = db.connect("tide_relay")
+    const [read] = await relay<[{ last_key: Array<string>; ids: Array<string> }]>`select * from tide.rebuild_read(${step}, 100)`
+    expect(read.ids).toHaveLength(100)
+    await relay`select tide.rebuild_rows(${step}, 0, ${read.last_key}::text[], 100, '{}')`
+    await db.sql`select tide.request_backfill('app.item', 20)`
+    expect(await steps()).toEqual([{ kind: "rows", what: "item", rate: 20, after_key: read.last_key, written: 100, done: false }])
+    // Of two relays that believe to be at it, one is wrong.
+    expect(await refusal(relay`select tide.rebuild_rows(${step}, 0, ${read.last_key}::text[], 100, '{}')`)).toMatchObject({ code: "40001" })
+    await relay`select tide.rebuild_rows(${step}, 100, null, 0, '{}')`
+    expect(await steps()).toMatchObject([{ done: true }])
+    await db.sql`select tide.request_backfill('app.item')`
+    expect(await steps()).toEqual([{ kind: "rows", what: "item", rate: null, after_key: null, written: 0, done: false }])
+    await db.sql`select tide.request_rebuild('a test')`
+    expect((await steps()).map((row) => `${row["kind"]} ${row["what"]}`)).toEqual(["gone _acl", "rows _grant", "rows _member", "gone _schema", "rows _entity", "gone *", "rows item"])
+    expect(await refusal(relay`select tide.request_rebuild('the relay asks through open_epoch alone')`)).toMatchObject({ code: "42501" })
+    await db.sql`delete from tide.rebuild`
   })
 
   it("under writers leaves a fold of the outbox that equals the table", async () => {
@@ -99,6 +147,6 @@ describe("backfill", () => {
     await db.sql`create table app.other (id int primary key)`
     expect(await refusal(db.sql`select tide.backfill('app.other')`)).toMatchObject({ message: expect.stringContaining("app.other is not tracked"), hint: expect.stringContaining("tide.track") })
     expect(await refusal(db.sql.begin("isolation level repeatable read", (tx) => tx`select tide.backfill('app.item')`))).toMatchObject({ hint: expect.stringContaining("read committed") })
-    expect(await refusal(page(null, 0))).toMatchObject({ message: expect.stringContaining("one row at least") })
+    expect(await refusal(db.sql`select tide.request_backfill('app.other')`)).toMatchObject({ message: expect.stringContaining("app.other is not tracked") })
   })
 })

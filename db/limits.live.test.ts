@@ -1,6 +1,6 @@
 /** Bounds that SQL and TypeScript both know are the same. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { BACKFILL_PAGE, ENTITY_CODE_CHARS, MUTATION_ID_CHARS, ROW_BYTES, SETTING_BYTES, TOKEN_BYTES } from "#protocol/limits.ts"
+import { ENTITY_CODE_CHARS, MUTATION_ID_CHARS, ROW_BYTES, SETTING_BYTES, TOKEN_BYTES } from "#protocol/limits.ts"
 import { encodeToken, isEntityCode } from "#protocol/subject.ts"
 import { openDatabase, refusal } from "#test/support/database.ts"
 import type { TestDatabase } from "#test/support/database.ts"
@@ -45,7 +45,5 @@ describe("bounds in SQL", () => {
       return (await db.sql`select tide.mutate(${JSON.stringify(wish)}::text::jsonb, 'ada') ->> 'status' as status`)[0]!["status"] as unknown
     }
     expect([await answer(MUTATION_ID_CHARS), await answer(MUTATION_ID_CHARS + 1)]).toEqual(["denied", "invalid"])
-    const [row] = await db.sql`select pg_get_function_arguments('tide.backfill_page'::regproc) as signature`
-    expect(row!["signature"]).toContain(`page_size integer DEFAULT ${BACKFILL_PAGE}`)
   })
 })

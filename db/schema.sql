@@ -14,6 +14,8 @@ END);
 
 create sequence tide.outbox_id_seq;
 
+create sequence tide.rebuild_place_seq;
+
 create table authz.grants (
   id text generated always as (md5((((((quote_literal(principal) || quote_nullable(scope)) || ','::text) || quote_nullable(entity)) || ','::text) || quote_nullable(entity_id)))) stored not null,
   principal text not null,
@@ -71,6 +73,24 @@ create table tide.partition (
   name text not null
 );
 
+create table tide.rebuild (
+  place bigint generated always as identity not null,
+  kind text not null,
+  what text not null,
+  epoch text,
+  reason text not null,
+  rate integer,
+  requested_at timestamp with time zone default now() not null,
+  after_key text[],
+  after_seq bigint default 0 not null,
+  upto_seq bigint,
+  looked_at bigint default 0 not null,
+  written bigint default 0 not null,
+  about bigint,
+  done_at timestamp with time zone,
+  error text
+);
+
 create table tide.relay_state (
   only_row boolean default true not null,
   epoch text not null,
@@ -80,6 +100,7 @@ create table tide.relay_state (
   updated_at timestamp with time zone default now() not null,
   settled pg_snapshot,
   settled_at timestamp with time zone,
+  state_created text,
   dropped_xid xid8
 );
 
@@ -129,6 +150,12 @@ alter table tide.mutation add constraint mutation_pkey PRIMARY KEY (user_id, id)
 
 alter table tide.partition add constraint partition_pkey PRIMARY KEY (entity, relation);
 
+alter table tide.rebuild add constraint rebuild_kind_check CHECK ((kind = ANY (ARRAY['gone'::text, 'rows'::text])));
+
+alter table tide.rebuild add constraint rebuild_pkey PRIMARY KEY (place);
+
+alter table tide.rebuild add constraint rebuild_rate_check CHECK ((rate > 0));
+
 alter table tide.relay_state add constraint relay_state_only_row_check CHECK (only_row);
 
 alter table tide.relay_state add constraint relay_state_pkey PRIMARY KEY (only_row);
@@ -148,6 +175,8 @@ CREATE INDEX members_member ON authz.members USING btree (member);
 CREATE INDEX mutation_at ON tide.mutation USING btree (at);
 
 CREATE INDEX outbox_xid ON ONLY tide.outbox USING btree (xid);
+
+CREATE UNIQUE INDEX rebuild_waiting ON tide.rebuild USING btree (kind, what) WHERE (done_at IS NULL);
 
 CREATE INDEX set_aside_address ON tide.set_aside USING hash (entity_id);
 
@@ -282,73 +311,24 @@ CREATE OR REPLACE FUNCTION tide.backfill(relation regclass)
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  held tide.tracked;
   total bigint := 0;
   page record;
   after_key text[];
 begin
-  loop
-    select * into page from tide.backfill_page(relation, after_key);
-    total := total + page.rows;
-    after_key := page.last_key;
-    exit when after_key is null;
-  end loop;
-  return total;
-end $function$
-;
-
-CREATE OR REPLACE FUNCTION tide.backfill_page(relation regclass, after_key text[] DEFAULT NULL::text[], page_size integer DEFAULT 1000, OUT rows integer, OUT last_key text[])
- RETURNS record
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
- SET "TimeZone" TO 'UTC'
- SET "DateStyle" TO 'ISO, YMD'
- SET "IntervalStyle" TO 'postgres'
- SET bytea_output TO 'hex'
- SET lc_monetary TO 'C'
- SET extra_float_digits TO '1'
-AS $function$
-declare
-  held tide.tracked;
-  key_list text;
-  key_texts text;
-  seen integer;
-begin
-  select * into held from tide.tracked t where t.relation = backfill_page.relation;
+  select * into held from tide.tracked t where t.relation = backfill.relation;
   if held.entity is null then
     perform tide.refuse(format('tide.backfill: %s is not tracked', relation), format('First: select tide.track(%L, entity => …).', relation));
-  elsif page_size is null or page_size < 1 then
-    perform tide.refuse('tide.backfill: a page has one row at least', 'Leave page_size out.');
   elsif current_setting('transaction_isolation') <> 'read committed' then
     perform tide.refuse(format('tide.backfill: not in a %s transaction', current_setting('transaction_isolation')), 'Its snapshot may be older than the tracking: use read committed.');
   end if;
-  -- Comparison operators of key types that an extension brought.
-  perform set_config('search_path', concat_ws(', ', 'pg_catalog', (
-    select string_agg(distinct quote_ident(n.nspname), ', ')
-    from unnest(held.key_columns) k join pg_type t on t.oid = tide.column_type(held.relation, k) join pg_namespace n on n.oid = t.typnamespace
-    where n.nspname <> 'pg_catalog'), 'pg_temp'), true);
-  select string_agg(format('tide_t.%I', k.name), ', ' order by k.place), string_agg(format('tide_t.%I::text', k.name), ', ' order by k.place)
-  into key_list, key_texts from unnest(held.key_columns) with ordinality k(name, place);
-
-  -- Where the page ends is settled before anything is locked: a row whose key changes while its lock is waited for must not move the end.
-  execute format('select tide_p.key, tide_p.place from (select array[%1$s] as key, row_number() over (order by %2$s) as place from %3$s tide_t where %4$s order by %2$s limit $2) tide_p order by tide_p.place desc limit 1',
-    key_texts, key_list, relation, case when after_key is null then 'true' else format('(%s) > (select %s from (%s) tide_t)', key_list, key_list, tide.key_query(relation, held.key_columns)) end)
-  into last_key, seen using after_key, page_size;
-  rows := 0;
-  if last_key is null then return; end if;
-  execute format($q$
-    insert into tide.outbox (entity, entity_id, scope, op, after, user_id, request_id)
-    select %1$L, s.id, s.scope, 'READ', s.image,
-      nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), '')
-    from (
-      select %2$s as id, %3$s as scope, to_json(tide_t.*) as image from %4$s tide_t
-      where %5$s and (%6$s) <= (select %6$s from (%7$s) tide_t) order by %6$s for share of tide_t) s$q$,
-    held.entity, tide.fitting_id_expression(relation, held.key_columns, 'tide_t'), tide.fitting_scope_expression(relation, held.scope_column, 'tide_t'), relation,
-    case when after_key is null then 'true' else format('(%s) > (select %s from (%s) tide_t)', key_list, key_list, replace(tide.key_query(relation, held.key_columns), '$1[', '$2[')) end,
-    key_list, tide.key_query(relation, held.key_columns))
-  using last_key, after_key;
-  get diagnostics rows = row_count;
-  if seen < page_size then last_key := null; end if;
-  perform tide.wake_relay();
+  loop
+    select * into page from tide.read_page(held, after_key, 1000);
+    exit when page.last_key is null;
+    total := total + tide.write_page(held, after_key, page.last_key, null);
+    after_key := page.last_key;
+  end loop;
+  return total;
 end $function$
 ;
 
@@ -1052,6 +1032,17 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.digest(id text, scope text, image json)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN encode(sha256(convert_to(((((id || '
+'::text) || COALESCE(scope, '
+'::text)) || '
+'::text) || (image)::text), 'UTF8'::name)), 'base64'::text)
+;
+
 CREATE OR REPLACE FUNCTION tide.drop_partitions(older_than interval, published pg_snapshot, settled_for interval DEFAULT '24:00:00'::interval)
  RETURNS SETOF text
  LANGUAGE plpgsql
@@ -1418,12 +1409,51 @@ CREATE OR REPLACE FUNCTION tide.key_columns(relation oid)
 RETURN COALESCE((SELECT array_agg((a.attname)::text ORDER BY k.place) AS array_agg FROM ((pg_index i CROSS JOIN LATERAL unnest((i.indkey)::smallint[]) WITH ORDINALITY k(attnum, place)) JOIN pg_attribute a ON (((a.attrelid = i.indrelid) AND (a.attnum = k.attnum)))) WHERE ((i.indrelid = key_columns.relation) AND i.indisprimary AND i.indisvalid)), '{}'::text[])
 ;
 
+CREATE OR REPLACE FUNCTION tide.key_compare(relation oid, keys text[], parameter text, strategy integer)
+ RETURNS text
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  compared text;
+  pair text;
+begin
+  for i in reverse cardinality(keys) .. 1 loop
+    pair := format('tide_t.%I %%s %s', keys[i], tide.key_part(relation, keys[i], parameter, i));
+    compared := case
+      when compared is null then format(pair, tide.key_operator(relation, i, strategy))
+      else format('(%s or %s and %s)', format(pair, tide.key_operator(relation, i, case strategy when 5 then 5 else 1 end)),
+        format(pair, tide.key_operator(relation, i, 3)), compared)
+    end;
+  end loop;
+  if cardinality(keys) > 1 then compared := format(pair, tide.key_operator(relation, 1, case strategy when 5 then 4 else 2 end)) || ' and ' || compared; end if;
+  return compared;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.key_match(relation oid, keys text[], alias_a text, alias_b text)
  RETURNS text
  LANGUAGE sql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT string_agg((format('%s.%I operator(%I.%s) %s.%I'::text, key_match.alias_a, k.name, n.nspname, o.oprname, key_match.alias_b, k.name) || CASE WHEN tide.is_plain_key_type(tide.column_type(key_match.relation, k.name)) THEN ''::text ELSE format(' and %s.%I::text collate "C" = %s.%I::text'::text, key_match.alias_a, k.name, key_match.alias_b, k.name) END), ' and '::text ORDER BY k.place) AS string_agg FROM (((((unnest(key_match.keys) WITH ORDINALITY k(name, place) JOIN pg_index i ON (((i.indrelid = key_match.relation) AND i.indisprimary))) JOIN pg_opclass c ON ((c.oid = ((i.indclass)::oid[])[(k.place - 1)]))) JOIN pg_amop m ON (((m.amopfamily = c.opcfamily) AND (m.amopstrategy = 3) AND (m.amoplefttype = c.opcintype) AND (m.amoprighttype = c.opcintype)))) JOIN pg_operator o ON ((o.oid = m.amopopr))) JOIN pg_namespace n ON ((n.oid = o.oprnamespace))))
+;
+
+CREATE OR REPLACE FUNCTION tide.key_operator(relation oid, place integer, strategy integer)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT format('operator(%I.%s)'::text, n.nspname, o.oprname) AS format FROM ((((pg_index i JOIN pg_opclass c ON ((c.oid = ((i.indclass)::oid[])[(key_operator.place - 1)]))) JOIN pg_amop m ON (((m.amopfamily = c.opcfamily) AND (m.amopstrategy = key_operator.strategy) AND (m.amoplefttype = c.opcintype) AND (m.amoprighttype = c.opcintype)))) JOIN pg_operator o ON ((o.oid = m.amopopr))) JOIN pg_namespace n ON ((n.oid = o.oprnamespace))) WHERE ((i.indrelid = key_operator.relation) AND i.indisprimary))
+;
+
+CREATE OR REPLACE FUNCTION tide.key_part(relation oid, column_name text, parameter text, place integer)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT format('%s[%s]::%I.%I'::text, key_part.parameter, key_part.place, n.nspname, t.typname) AS format FROM (pg_type t JOIN pg_namespace n ON ((n.oid = t.typnamespace))) WHERE (t.oid = (tide.column_type(key_part.relation, key_part.column_name))::oid))
 ;
 
 CREATE OR REPLACE FUNCTION tide.key_query(relation oid, keys text[])
@@ -1500,6 +1530,34 @@ begin
   end loop;
   perform tide.adopt_partitions();
   return made;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.missing(held tide.tracked, scopes text[], ids text[])
+ RETURNS TABLE(scope text, id text)
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
+ SET extra_float_digits TO '1'
+AS $function$
+declare
+  query constant text := format($q$
+    select tide_a.scope, tide_a.id from unnest($1, $2) tide_a(scope, id) cross join lateral (select tide.split_id(tide_a.id, %s) as parts offset 0) tide_k
+    where not exists (select from %s tide_t where %s %s = tide_a.id and %s is not distinct from tide_a.scope)$q$,
+    cardinality(held.key_columns), held.relation, '%s', tide.id_expression(held.relation, held.key_columns, 'tide_t'), tide.scope_expression(held.scope_column, 'tide_t'));
+begin
+  if held.entity is null then return query select a.scope, a.id from unnest(scopes, ids) a(scope, id); return; end if;
+  return query execute format(query, (
+    select string_agg(format('tide_t.%I %s (%s) and ', k.name, tide.key_operator(held.relation, k.place::integer, 3), tide.key_part(held.relation, k.name, 'tide_k.parts', k.place::integer)), '' order by k.place)
+    from unnest(held.key_columns) with ordinality k(name, place))) using scopes, ids;
+exception
+  -- Text that cannot be a key of the table as it is now: its index does not help.
+  when data_exception then return query execute format(query, '') using scopes, ids;
 end $function$
 ;
 
@@ -1719,6 +1777,23 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.open_epoch(epoch text, stream_created text, state_created text, acked_seq bigint, reason text, loaded boolean, rebuild boolean)
+ RETURNS text
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  if loaded and not exists (select from tide.relay_state s where s.system_identifier = tide.system_identifier()) then
+    update tide.outbox set xid = '0' where xid <> '0';
+    update tide.relay_state set dropped_xid = '0', settled = null, settled_at = null;
+  end if;
+  perform tide.save_relay_state(epoch, stream_created, acked_seq, state_created);
+  if rebuild then perform tide.request_rebuild(reason, epoch); end if;
+  return pg_current_snapshot()::text;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.open_window(xmax xid8, running xid8[], seen pg_snapshot, tx double precision, id double precision)
  RETURNS void
  LANGUAGE plpgsql
@@ -1853,6 +1928,121 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.read_page(held tide.tracked, after_key text[], page_size integer, OUT last_key text[], OUT ids text[], OUT scopes text[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
+ SET extra_float_digits TO '1'
+AS $function$
+declare
+  key_list text;
+  key_texts text;
+begin
+  select string_agg(format('tide_t.%I', k.name), ', ' order by k.place), string_agg(format('tide_t.%I::text', k.name), ', ' order by k.place)
+  into key_list, key_texts from unnest(held.key_columns) with ordinality k(name, place);
+  execute format($q$
+    with page as (select array[%1$s] as key, %2$s as id, %3$s as scope, row_number() over (order by %4$s) as place from %5$s tide_t where %6$s order by %4$s limit $2)
+    select (select key from page order by place desc limit 1), array_agg(id order by place), array_agg(scope order by place) from page$q$,
+    key_texts, tide.id_expression(held.relation, held.key_columns, 'tide_t'), tide.scope_expression(held.scope_column, 'tide_t'), key_list, held.relation,
+    case when after_key is null then 'true' else tide.key_compare(held.relation, held.key_columns, '$1', 5) end)
+  into last_key, ids, scopes using after_key, page_size;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.rebuild_failed(place bigint, error text)
+ RETURNS void
+ LANGUAGE sql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ UPDATE tide.rebuild r SET done_at = now(), error = rebuild_failed.error
+   WHERE ((r.place = rebuild_failed.place) AND (r.done_at IS NULL));
+END
+;
+
+CREATE OR REPLACE FUNCTION tide.rebuild_gone(place bigint, looked_at bigint, after_seq bigint, upto_seq bigint, entities text[], scopes text[], ids text[], OUT written bigint, OUT xid text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  step constant tide.rebuild := tide.rebuild_step(place, looked_at);
+  part record;
+  wrote bigint;
+begin
+  written := 0;
+  for part in select a.entity, array_agg(a.scope) as scopes, array_agg(a.id) as ids from unnest(entities, scopes, ids) a(entity, scope, id) group by a.entity order by a.entity loop
+    insert into tide.outbox (entity, entity_id, scope, op, user_id)
+    select part.entity, m.id, m.scope, 'DELETE', nullif(current_setting('tide.user_id', true), '') from tide.missing(tide.source(part.entity), part.scopes, part.ids) m;
+    get diagnostics wrote = row_count;
+    written := written + wrote;
+  end loop;
+  update tide.rebuild r set after_seq = coalesce(rebuild_gone.after_seq, r.after_seq), upto_seq = rebuild_gone.upto_seq,
+    looked_at = r.looked_at + coalesce(cardinality(ids), 0), written = r.written + rebuild_gone.written,
+    done_at = case when coalesce(rebuild_gone.after_seq >= rebuild_gone.upto_seq, true) then now() end where r.place = step.place;
+  if written > 0 then perform tide.wake_relay(); end if;
+  xid := pg_current_xact_id()::text;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.rebuild_read(place bigint, page_size integer, OUT last_key text[], OUT ids text[], OUT scopes text[])
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  step tide.rebuild;
+  held tide.tracked;
+begin
+  select * into step from tide.rebuild r where r.place = rebuild_read.place;
+  held := tide.source(step.what);
+  if held.entity is null then return; end if;
+  select p.last_key, p.ids, p.scopes into last_key, ids, scopes from tide.read_page(held, step.after_key, page_size) p;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.rebuild_rows(place bigint, looked_at bigint, last_key text[], page_rows integer, known text[], OUT written bigint, OUT xid text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  step constant tide.rebuild := tide.rebuild_step(place, looked_at);
+  held constant tide.tracked := tide.source(step.what);
+begin
+  written := 0;
+  if last_key is not null and held.entity is not null then written := tide.write_page(held, step.after_key, last_key, known); end if;
+  update tide.rebuild r set after_key = coalesce(rebuild_rows.last_key, r.after_key), looked_at = r.looked_at + page_rows, written = r.written + rebuild_rows.written,
+    done_at = case when last_key is null then now() end where r.place = step.place;
+  xid := pg_current_xact_id()::text;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.rebuild_step(place bigint, looked_at bigint)
+ RETURNS tide.rebuild
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  step tide.rebuild;
+begin
+  select * into step from tide.rebuild r where r.place = rebuild_step.place and r.done_at is null for update;
+  if step.looked_at is distinct from rebuild_step.looked_at then
+    raise exception 'step % of the rebuild is not at %', place, looked_at using errcode = 'serialization_failure', hint = 'Somebody else goes on with it: read where it is.';
+  end if;
+  return step;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.record_columns(relation oid, object jsonb)
  RETURNS text
  LANGUAGE sql
@@ -1933,6 +2123,46 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.request_backfill(relation regclass, rate integer DEFAULT NULL::integer)
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  code constant text := (select t.entity from tide.tracked t where t.relation = request_backfill.relation);
+  step bigint;
+begin
+  if code is null then
+    perform tide.refuse(format('tide.request_backfill: %s is not tracked', relation), format('First: select tide.track(%L, entity => …).', relation));
+  end if;
+  delete from tide.rebuild r where r.kind = 'rows' and r.what = code and r.epoch is null and r.done_at is not null;
+  insert into tide.rebuild as r (kind, what, reason, rate, about) values ('rows', code, 'backfill', request_backfill.rate, tide.rows_about(relation))
+  on conflict (kind, what) where done_at is null do update set rate = coalesce(excluded.rate, r.rate)
+  returning place into step;
+  perform pg_notify('tide_rebuild', '');
+  return step;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.request_rebuild(reason text, epoch text DEFAULT NULL::text)
+ RETURNS void
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  delete from tide.rebuild;
+  insert into tide.rebuild (kind, what, epoch, reason, about)
+  select s.kind, s.what, request_rebuild.epoch, request_rebuild.reason, s.about from (
+    select * from (values (1, 'gone', '_acl', null::bigint), (2, 'rows', '_grant', null), (3, 'rows', '_member', null),
+      (4, 'gone', '_schema', null), (5, 'rows', '_entity', null), (6, 'gone', '*', null)) own(place, kind, what, about)
+    union all
+    select 6 + row_number() over (order by t.entity), 'rows', t.entity, tide.rows_about(t.relation)
+    from tide.tracked t where exists (select from pg_class where oid = t.relation)) s(place, kind, what, about)
+  order by s.place;
+  perform pg_notify('tide_rebuild', '');
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.require_name(name text, relation oid)
  RETURNS void
  LANGUAGE plpgsql
@@ -1999,14 +2229,22 @@ CREATE OR REPLACE FUNCTION tide.row_bytes()
 RETURN (((8 * 1024) * 1024) - (64 * 1024))
 ;
 
-CREATE OR REPLACE FUNCTION tide.save_relay_state(epoch text, stream_created text, acked_seq bigint)
+CREATE OR REPLACE FUNCTION tide.rows_about(relation regclass)
+ RETURNS bigint
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT (NULLIF(GREATEST(sum(c.reltuples), ('-1'::integer)::real), ('-1'::integer)::double precision))::bigint AS "nullif" FROM (pg_partition_tree(rows_about.relation) p(relid, parentrelid, isleaf, level) JOIN pg_class c ON ((c.oid = (p.relid)::oid))) WHERE p.isleaf)
+;
+
+CREATE OR REPLACE FUNCTION tide.save_relay_state(epoch text, stream_created text, acked_seq bigint, state_created text DEFAULT NULL::text)
  RETURNS void
  LANGUAGE sql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 BEGIN ATOMIC
- INSERT INTO tide.relay_state AS s (epoch, stream_created, system_identifier, acked_seq)
-   VALUES (save_relay_state.epoch, save_relay_state.stream_created, tide.system_identifier(), save_relay_state.acked_seq) ON CONFLICT(only_row) DO UPDATE SET epoch = excluded.epoch, stream_created = excluded.stream_created, system_identifier = excluded.system_identifier, acked_seq = excluded.acked_seq, updated_at = now();
+ INSERT INTO tide.relay_state AS s (epoch, stream_created, state_created, system_identifier, acked_seq)
+   VALUES (save_relay_state.epoch, save_relay_state.stream_created, save_relay_state.state_created, tide.system_identifier(), save_relay_state.acked_seq) ON CONFLICT(only_row) DO UPDATE SET epoch = excluded.epoch, stream_created = excluded.stream_created, state_created = excluded.state_created, system_identifier = excluded.system_identifier, acked_seq = excluded.acked_seq, updated_at = now();
 END
 ;
 
@@ -2023,6 +2261,30 @@ CREATE OR REPLACE FUNCTION tide.setting_bytes()
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN 1024
+;
+
+CREATE OR REPLACE FUNCTION tide.source(entity text)
+ RETURNS tide.tracked
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ SELECT (s.held).entity AS entity,
+     (s.held).table_name AS table_name,
+     (s.held).relation AS relation,
+     (s.held).key_columns AS key_columns,
+     (s.held).scope_column AS scope_column,
+     (s.held).before_image AS before_image,
+     (s.held).json_schema AS json_schema,
+     (s.held).tracked_at AS tracked_at
+    FROM ( SELECT t.*::tide.tracked AS held
+            FROM tide.tracked t
+           WHERE (t.entity = source.entity)
+         UNION ALL
+          SELECT ROW(own.entity, (own.relation)::text, own.relation, tide.key_columns((own.relation)::oid), NULL::text, true, '{}'::jsonb, now())::tide.tracked AS "row"
+            FROM ( VALUES ('_entity'::text,'tide.tracked'::regclass), ('_grant'::text,'authz.grants'::regclass), ('_member'::text,'authz.members'::regclass)) own(entity, relation)
+           WHERE (own.entity = source.entity)) s;
+END
 ;
 
 CREATE OR REPLACE FUNCTION tide.split_id(entity_id text, parts integer)
@@ -2292,6 +2554,41 @@ CREATE OR REPLACE FUNCTION tide.was_attached(partition regclass)
 RETURN (EXISTS (SELECT FROM ((pg_partition_ancestors(was_attached.partition) a(relid) JOIN pg_inherits i ON ((i.inhrelid = (a.relid)::oid))) JOIN pg_type y ON ((y.typrelid = (a.relid)::oid))) WHERE (y.xmin <> i.xmin)))
 ;
 
+CREATE OR REPLACE FUNCTION tide.write_page(held tide.tracked, after_key text[], last_key text[], known text[])
+ RETURNS bigint
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
+ SET extra_float_digits TO '1'
+AS $function$
+declare
+  id constant text := tide.fitting_id_expression(held.relation, held.key_columns, 'tide_t');
+  scope constant text := tide.fitting_scope_expression(held.relation, held.scope_column, 'tide_t');
+  written bigint;
+begin
+  execute format($q$
+    insert into tide.outbox (entity, entity_id, scope, op, after, user_id, request_id)
+    select %1$L, s.id, s.scope, 'READ', s.image,
+      nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), '')
+    from (
+      select %2$s as id, %3$s as scope, to_json(tide_t.*) as image from %4$s tide_t
+      where %5$s and %6$s and ($3 is null or tide.digest(%2$s, %3$s, to_json(tide_t.*)) <> all ($3))
+      order by %7$s for share of tide_t) s$q$,
+    held.entity, id, scope, held.relation,
+    case when after_key is null then 'true' else tide.key_compare(held.relation, held.key_columns, '$1', 5) end,
+    tide.key_compare(held.relation, held.key_columns, '$2', 2),
+    (select string_agg(format('tide_t.%I', k.name), ', ' order by k.place) from unnest(held.key_columns) with ordinality k(name, place)))
+  using after_key, last_key, known;
+  get diagnostics written = row_count;
+  if written > 0 then perform tide.wake_relay(); end if;
+  return written;
+end $function$
+;
+
 CREATE TRIGGER tide_delete AFTER DELETE ON authz.grants REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
 
 CREATE TRIGGER tide_insert AFTER INSERT ON authz.grants REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
@@ -2340,6 +2637,8 @@ grant EXECUTE on function tide.mutate(jsonb,text) to tide_command;
 
 grant EXECUTE on function tide.note_aside(json) to tide_relay;
 
+grant EXECUTE on function tide.open_epoch(text,text,text,bigint,text,boolean,boolean) to tide_relay;
+
 grant EXECUTE on function tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision) to tide_relay;
 
 grant EXECUTE on function tide.present_key() to tide_capture;
@@ -2347,6 +2646,14 @@ grant EXECUTE on function tide.present_key() to tide_capture;
 grant EXECUTE on function tide.present_key() to tide_relay;
 
 grant EXECUTE on function tide.prune_mutations(interval) to tide_command;
+
+grant EXECUTE on function tide.rebuild_failed(bigint,text) to tide_relay;
+
+grant EXECUTE on function tide.rebuild_gone(bigint,bigint,bigint,bigint,text[],text[],text[]) to tide_relay;
+
+grant EXECUTE on function tide.rebuild_read(bigint,integer) to tide_relay;
+
+grant EXECUTE on function tide.rebuild_rows(bigint,bigint,text[],integer,text[]) to tide_relay;
 
 grant EXECUTE on function tide.refuse_row(integer) to tide_capture;
 
@@ -2356,7 +2663,7 @@ grant EXECUTE on function tide.require_name(text,oid) to tide_capture;
 
 grant EXECUTE on function tide.row_bytes() to tide_capture;
 
-grant EXECUTE on function tide.save_relay_state(text,text,bigint) to tide_relay;
+grant EXECUTE on function tide.save_relay_state(text,text,bigint,text) to tide_relay;
 
 grant EXECUTE on function tide.setting_bytes() to tide_capture;
 
@@ -2385,6 +2692,8 @@ grant SELECT on tide.message to tide_relay;
 grant INSERT on tide.outbox to tide_capture;
 
 grant SELECT on tide.outbox to tide_relay;
+
+grant SELECT on tide.rebuild to tide_relay;
 
 grant SELECT on tide.relay_state to tide_relay;
 

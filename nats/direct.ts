@@ -15,26 +15,46 @@ export const TOO_MANY = "too many"
  */
 export const newestOf = async (nats: Nats, stream: string, filters: ReadonlyArray<string>): Promise<ReadonlyArray<LogMessage> | typeof TOO_MANY> => {
   const messages: Array<LogMessage> = []
+  const end = await newest(nats, stream, filters, {}, (message) => messages.push(message))
+  return end === TOO_MANY ? TOO_MANY : messages.sort((a, b) => a.seq - b.seq)
+}
+
+/** The newest message of each of these subjects (DIRECT_SUBJECTS at most), in no order; no more than `bytes` of them under way at once. */
+export const newestEach = async (nats: Nats, stream: string, subjects: ReadonlyArray<string>, bytes: number, take: (message: LogMessage) => void): Promise<void> => {
+  await newest(nats, stream, subjects, { max_bytes: bytes }, take)
+}
+
+const newest = async (nats: Nats, stream: string, filters: ReadonlyArray<string>, bounds: object, take: (message: LogMessage) => void): Promise<typeof TOO_MANY | null> => {
   let more: { seq?: number; up_to_seq?: number } = {}
   while (true) {
-    const part = await batch(nats, stream, { multi_last: filters, batch: DIRECT_SUBJECTS, ...more }, messages)
+    const part = await batch(nats, stream, { multi_last: filters, batch: DIRECT_SUBJECTS, ...bounds, ...more }, take)
     if (part.status === 413) return TOO_MANY
-    if (part.pending === 0) break
+    if (part.pending === 0) return null
     more = { seq: part.last + 1, up_to_seq: part.upTo }
   }
-  return messages.sort((a, b) => a.seq - b.seq)
+}
+
+/** The next messages after a sequence that the filter matches, some of them; answers the last one's sequence, null where there was none. */
+export const nextEach = async (
+  nats: Nats, stream: string, filter: string, after: number, bounds: { readonly batch: number; readonly max_bytes: number }, take: (message: LogMessage) => void,
+): Promise<number | null> => {
+  const part = await batch(nats, stream, { seq: after + 1, next_by_subj: filter, ...bounds }, take)
+  return part.seen === 0 ? null : part.seen
 }
 
 interface BatchEnd {
   readonly status: number
+  /** The highest sequence that came, of messages that are no changes too; 0: none. */
+  readonly seen: number
   readonly last: number
   readonly pending: number
   readonly upTo: number
 }
 
-const batch = (nats: Nats, stream: string, request: object, into: Array<LogMessage>): Promise<BatchEnd> =>
+const batch = (nats: Nats, stream: string, request: object, take: (message: LogMessage) => void): Promise<BatchEnd> =>
   new Promise((resolve, reject) => {
     const inbox = nats.inbox()
+    let seen = 0
     const finish = (done: () => void): void => {
       clearTimeout(timer)
       stopListening()
@@ -54,11 +74,12 @@ const batch = (nats: Nats, stream: string, request: object, into: Array<LogMessa
         const code = headers?.code ?? 0
         if (code === 503) return fail(`nobody answers for ${stream}`)
         if (code === 204 || code === 404 || code === 413)
-          return finish(() => resolve({ status: code, last: number("Nats-Last-Sequence"), pending: number("Nats-Num-Pending"), upTo: number("Nats-UpTo-Sequence") }))
+          return finish(() => resolve({ status: code, seen, last: number("Nats-Last-Sequence"), pending: number("Nats-Num-Pending"), upTo: number("Nats-UpTo-Sequence") }))
         if (code !== 0) return fail(`${stream} answered ${headers!.status}`)
         timer.refresh()
         const decoded = fromDirect(message)
-        if (decoded !== null) into.push(decoded)
+        seen = Math.max(seen, number("Nats-Sequence"))
+        if (decoded !== null) take(decoded)
       },
     })
     nats.connection.publish(`$JS.API.DIRECT.GET.${stream}`, JSON.stringify(request), { reply: inbox })

@@ -165,8 +165,19 @@ export const PARTITIONS_MS = 3_600_000
  */
 export const OUTBOX_DAYS = 30
 export const OUTBOX_DAYS_LEAST = 2
-/** Rows in one page of a backfill: one transaction, so one batch. */
+/** Messages before the stream's end that a relay looks at for a cursor, and for rows that Postgres must have; and at once. */
+export const WITNESSES = 1_000
+export const WITNESSES_AT_ONCE = 32
+/** Rows in one page of a backfill or rebuild: one transaction, so one batch, and one direct get (DIRECT_SUBJECTS). */
 export const BACKFILL_PAGE = 1_000
+/** Rows a second that a backfill or rebuild looks at unless it is told: about a tenth of what the relay can publish, so writers hardly notice. */
+export const BACKFILL_RATE = 5_000
+/** Bytes of messages that a rebuild asks for at once. */
+export const REBUILD_BYTES = 16 * 1024 * 1024
+/** Milliseconds that a rebuild waits after something went wrong. */
+export const REBUILD_WAIT_MS = 5_000
+/** Seconds after which the rebuild's connection to Postgres is closed when there is nothing to do. */
+export const REBUILD_IDLE_S = 10
 
 // --- Postgres ---------------------------------------------------------------------------------------------------------
 
@@ -235,6 +246,7 @@ if (ROW_BYTES + 3 * 3 * SETTING_BYTES + 48 * 1024 > MESSAGE_BYTES) throw new Err
 if (SETTING_BYTES < 4 * USER_ID_CHARS) throw new Error("limits: every user's id must fit its header")
 if (3 * TOKEN_BYTES >= 4_096) throw new Error("limits: a subject must fit the server's control line")
 if (REPLAY_AHEAD_BYTES <= MESSAGE_BYTES + 64 * 1024) throw new Error("limits: a reader must be able to ask for the largest message")
+if (BACKFILL_PAGE > DIRECT_SUBJECTS) throw new Error("limits: the newest messages of a page must fit one direct get")
 if (LEASE_SILENCE_MS <= 2 * LEASE_TOUCH_MS) throw new Error("limits: one late sign of life must not cost the lease")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
 if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")

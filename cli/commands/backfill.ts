@@ -1,49 +1,38 @@
-/** `backfill`: rows that were there before their table was tracked become READ events, page by page, so that writers wait for a page at most. */
-import { Effect, Schema } from "effect"
-import { BACKFILL_PAGE } from "#protocol/limits.ts"
+/** `backfill`: rows that were there before their table was tracked become READ events. The relay does it; this asks, and shows how far it is. */
+import { Effect } from "effect"
+import { BACKFILL_RATE } from "#protocol/limits.ts"
 import { command } from "../command.ts"
 import { openDatabase, query } from "../connect.ts"
 import { EXIT, UsageError } from "../failure.ts"
-import { print, printJson, progress, progressDone } from "../output.ts"
-
-type Key = ReadonlyArray<string>
-
-const decodeKey = Schema.decodeUnknownEffect(Schema.fromJsonString(Schema.Array(Schema.String)))
+import { print, printJson, progressDone } from "../output.ts"
+import { followSteps } from "../rebuild-progress.ts"
 
 export const backfill = command({
   name: "backfill",
   summary: "turn the rows that are there already into events",
-  about: `Pages of ${BACKFILL_PAGE.toLocaleString("en")} rows in key order, a transaction each. Ctrl-C stops after a page and says how to go on. Doing it twice does no harm.`,
+  about: `The relay does it page by page beside its work, and writers wait for a page at most. What the log has already costs no event, so doing it twice does no harm.
+Ctrl-C ends the watching, not the backfill: it goes on by itself, after a crash too. The same command shows it again.`,
   args: [{ name: "table", about: "schema.table, tracked" }],
-  options: { after: { value: "KEY", about: "go on after this key, as a stopped backfill gave it" } },
-  examples: ["backfill app.task"],
-  failsWhen: "the table is not tracked, or Postgres refused",
+  options: { rate: { value: "ROWS", about: `rows a second at most; ${BACKFILL_RATE.toLocaleString("en")} unless told` } },
+  examples: ["backfill app.task", "backfill app.task --rate 500"],
+  failsWhen: "the table is not tracked, no relay works, or Postgres refused",
   run: ({ args, options, json }) =>
     Effect.gen(function* () {
-      let after: Key | null = options.after === undefined ? null : yield* decodeKey(options.after).pipe(
-        Effect.mapError(() => new UsageError({ message: `--after ${options.after} is not a key.`, hint: `A JSON array of the key's texts, for example '["4711"]'.` })),
-      )
+      const rate = options.rate === undefined ? null : Number(options.rate)
+      if (rate !== null && !(Number.isInteger(rate) && rate > 0 && rate <= 1_000_000)) {
+        return yield* new UsageError({ message: `--rate ${options.rate} is not a number of rows.`, hint: "Rows a second, a whole number from 1: --rate 500." })
+      }
       const sql = yield* openDatabase
-      const [about] = yield* query(() => sql<Array<{ rows: number }>>`select reltuples::float8 as rows from pg_class where oid = ${args.table}::text::regclass`)
-      const of = about === undefined || about.rows < 0 ? "" : ` of about ${Math.round(about.rows).toLocaleString("en")}`
-      let total = 0
-      const pages = Effect.gen(function* () {
-        do {
-          const [page] = yield* Effect.uninterruptible(query(() => sql<Array<{ rows: number; last_key: Key | null }>>`
-            select rows, last_key from tide.backfill_page(${args.table}::text::regclass, ${after as string[] | null}::text[], ${BACKFILL_PAGE}::int)`))
-          total += page!.rows
-          after = page!.last_key
-          if (!json) progress(`${total.toLocaleString("en")} rows${of}`)
-        } while (after !== null)
-      })
-      yield* pages.pipe(
+      const [asked] = yield* query(() => sql<Array<{ place: string }>>`select tide.request_backfill(${args.table}::text::regclass, ${rate}::int) as place`)
+      const steps = yield* followSteps(sql, asked!.place, !json).pipe(
         Effect.onInterrupt(() => Effect.sync(() => {
           progressDone()
-          console.error(`tideline: stopped after ${total.toLocaleString("en")} rows. Go on: npx tideline backfill ${args.table}${after === null ? "" : ` --after '${JSON.stringify(after)}'`}`)
+          console.error(`tideline: the relay goes on with it. To see how far it is: npx tideline backfill ${args.table}`)
         })),
       )
-      if (!json) progressDone()
-      yield* json ? printJson({ table: args.table, rows: total }) : print(`${total.toLocaleString("en")} rows of ${args.table} are events now.`)
+      const { lookedAt: rows, written: events } = steps[0] ?? { lookedAt: 0, written: 0 }
+      yield* json ? printJson({ table: args.table, rows, events })
+        : print(`All ${rows.toLocaleString("en")} rows of ${args.table} are in the log; ${events.toLocaleString("en")} were not, or not as they are, and are events now.`)
       return EXIT.ok
     }),
 })

@@ -18,6 +18,9 @@ export const warning = (check: string, found: string, todo: string): Finding => 
 /** Something does not work. */
 export const problem = (check: string, found: string, todo: string): Finding => ({ check, state: "problem", found, todo })
 
+/** Milliseconds for which a disaster that is dealt with is still worth a warning. */
+export const RECENT_MS = 24 * 3_600_000
+
 /** Whether `version` (`2.15.1`, `18.4 (Debian)`) is `least` or later. */
 export const atLeast = (version: string, least: string): boolean => {
   const numbers = (text: string) => (/^[\d.]+/.exec(text)?.[0] ?? "0").split(".").map(Number)

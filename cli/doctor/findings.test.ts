@@ -1,9 +1,10 @@
 import type { StreamInfo } from "@nats-io/jetstream"
 import { describe, expect, it } from "vitest"
+import { Epoch } from "#protocol/epoch.ts"
 import { changesConfig, stateConfig } from "#nats/streams.ts"
 import { metric } from "../status/edges.ts"
 import { atLeast } from "./finding.ts"
-import { mirrorFinding, streamFinding } from "./nats.ts"
+import { epochFinding, mirrorFinding, streamFinding } from "./nats.ts"
 
 const info = (config: object, lastSeq: number, mirror?: object): StreamInfo =>
   ({ config, state: { messages: lastSeq, first_seq: 1, last_seq: lastSeq, consumer_count: 0 }, ...(mirror === undefined ? {} : { mirror }) }) as unknown as StreamInfo
@@ -43,6 +44,14 @@ describe("the mirror", () => {
     expect(mirrorFinding(changes, info(stateConfig, 49_999, { ...heard, active: 60e9 }))).toMatchObject({ state: "problem", found: expect.stringContaining("for 1 min") })
     expect(mirrorFinding(changes, info(stateConfig, 50_001, heard))).toMatchObject({ state: "problem", found: expect.stringContaining("lost its end") })
     expect(mirrorFinding(changes, info(stateConfig, 50_000, { ...heard, error: { description: "no space" } }))).toMatchObject({ state: "problem", found: expect.stringContaining("no space") })
+  })
+})
+
+describe("an epoch", () => {
+  it("after the first is worth a warning for a day", () => {
+    const epoch = (previous: string | null, at: string) => epochFinding(new Epoch({ id: "2-aa", previous, firstSeq: 7, reason: "its tail was lost", at }), Date.parse("2026-11-21T12:00:00Z"))
+    expect(epoch("1-bb", "2026-11-21T11:00:00Z")).toMatchObject({ state: "warning", found: expect.stringContaining("its tail was lost") })
+    expect([epoch(null, "2026-11-21T11:00:00Z").state, epoch("1-bb", "2026-11-20T11:00:00Z").state]).toEqual(["ok", "ok"])
   })
 })
 

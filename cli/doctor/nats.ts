@@ -1,16 +1,17 @@
 /** Hop 3 as `doctor` sees it: the server, the two streams, the mirror between them. */
 import { PersistMode } from "@nats-io/jetstream"
 import type { StreamConfig, StreamInfo } from "@nats-io/jetstream"
-import { Effect, Result } from "effect"
+import { Clock, Effect, Result } from "effect"
 import type { Nats } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
 import { changesConfig, stateConfig, stateConfigFor } from "#nats/streams.ts"
+import type { Epoch } from "#protocol/epoch.ts"
 import { STREAM_CONSUMERS } from "#protocol/limits.ts"
 import type { CommandFailed } from "../failure.ts"
 import { askNats, readStream } from "../status/streams.ts"
 import { spell } from "../time.ts"
 import type { Finding } from "./finding.ts"
-import { atLeast, ok, problem, warning } from "./finding.ts"
+import { atLeast, ok, problem, RECENT_MS, warning } from "./finding.ts"
 
 const LEAST_VERSION = "2.12"
 /** Events a mirror may be behind for a moment without a word. */
@@ -38,10 +39,18 @@ export const natsFindings = (nats: Nats): Effect.Effect<ReadonlyArray<Finding>, 
       const newest = epochs.at(-1)
       findings.push(newest === undefined
         ? problem("epoch", "The stream has no epoch yet, so no edge can serve.", "Start a relay: its first message opens the first epoch.")
-        : ok("epoch", `${newest.id}, since ${newest.at} (${newest.reason})`))
+        : epochFinding(newest, yield* Clock.currentTimeMillis))
     }
     return findings
   })
+
+/** An epoch after the first one was opened because something was lost: that is worth a word for a day. */
+export const epochFinding = ({ id, previous, at, reason }: Epoch, now: number): Finding => {
+  const found = `${id}, since ${at}: ${reason}`
+  return previous === null || Date.parse(at) < now - RECENT_MS
+    ? ok("epoch", found)
+    : warning("epoch", found, "The relay has published again what was lost, or rebuilt it (see rebuild). Find out what happened to the servers; clients have followed by themselves.")
+}
 
 const serverFinding = (version: string): Finding =>
   atLeast(version, LEAST_VERSION)

@@ -1,5 +1,5 @@
 /** The services as `doctor` sees them: does each answer, and is it level with the log? */
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import type { Sql } from "postgres"
 import { isAlive } from "#dev/processes.ts"
 import type { Nats } from "#nats/connection.ts"
@@ -7,6 +7,7 @@ import { commandSubject } from "#protocol/subject.ts"
 import { query } from "../connect.ts"
 import type { DemoProcess } from "../demo-run.ts"
 import type { CommandFailed } from "../failure.ts"
+import { describeSteps, readSteps } from "../rebuild-progress.ts"
 import { readAuthz } from "../status/authz.ts"
 import { backlog, COUNTED } from "../status/backlog.ts"
 import { leaseHeld } from "../status/database.ts"
@@ -15,7 +16,7 @@ import { readyReasons } from "../status/edges.ts"
 import type { Streams } from "../status/streams.ts"
 import { spell } from "../time.ts"
 import type { Finding } from "./finding.ts"
-import { ok, problem, warning } from "./finding.ts"
+import { ok, problem, RECENT_MS, warning } from "./finding.ts"
 
 /** Milliseconds a change may wait in the outbox before a relay that runs is too slow. */
 const RELAY_BEHIND_MS = 10_000
@@ -35,8 +36,28 @@ export const relayFindings = (sql: Sql, streams: Streams): Effect.Effect<Readonl
       : waiting.oldestMs < RELAY_BEHIND_MS ? ok("outbox backlog", `${count} changes, the oldest ${spell(waiting.oldestMs)} old`)
       : problem("outbox backlog", `${count} changes wait, the oldest for ${spell(waiting.oldestMs)}.`,
           lease!.held ? "Look again in a minute. If it grows, see the relay's log and nats-server's store." : "Start a relay: it goes on where the last one stopped.")
-    return [running, behind, ...(yield* stateFinding(sql, streams))]
+    return [running, behind, ...(yield* stateFinding(sql, streams)), ...(yield* rebuildFinding(sql, lease!.held))]
   })
+
+/** The last rebuild: after a disaster why it came to that, when, and how far it is. */
+const rebuildFinding = (sql: Sql, relayWorks: boolean): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =>
+  Effect.gen(function* () {
+    const steps = (yield* readSteps(sql)).filter((step) => step.reason !== "backfill")
+    const first = steps[0]
+    if (first === undefined) return []
+    const what = `${first.requestedAt}${first.epoch === null ? "" : `, epoch ${first.epoch}`}: ${first.reason}`
+    const failed = steps.filter((step) => step.error !== null)
+    if (failed.length > 0) return [problem("rebuild", `${what}. Left out: ${failed.map((step) => `${step.kind} ${step.what} (${step.error})`).join("; ")}.`, "Put that right, then: npx tideline rebuild --yes")]
+    if (steps.some((step) => step.doneAt === null)) {
+      const far = `${what}. Not complete: ${describeSteps(steps)}.`
+      return [relayWorks ? warning("rebuild", far, "It goes on by itself. Until it is complete clients may see rows that are gone, or not see some that are there.") : problem("rebuild", far, "Start a relay: it goes on where the last one stopped.")]
+    }
+    const done = `${what}. Complete at ${steps.at(-1)!.doneAt}: ${describeSteps(steps)}.`
+    const recent = first.epoch !== null && Date.parse(first.requestedAt) > (yield* Clock.currentTimeMillis) - RECENT_MS
+    return [recent ? warning("rebuild", done, CHECK_AFTER) : ok("rebuild", done)]
+  })
+
+const CHECK_AFTER = "Check that Postgres holds what you expect of it: what it lost is gone from the log as well. Services that keep results of their own should compare them."
 
 /** What the relay remembers beside the stream it was acknowledged by. */
 const stateFinding = (sql: Sql, streams: Streams): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =>
@@ -46,7 +67,7 @@ const stateFinding = (sql: Sql, streams: Streams): Effect.Effect<ReadonlyArray<F
     ([state]) => {
       if (state === undefined) return []
       const last = streams.changes?.last ?? 0
-      if (!state.same_cluster) return [problem("relay memory", "It is of another Postgres cluster: this one was restored or copied.", "Restart the relay: it opens a new epoch and clients follow.")]
+      if (!state.same_cluster) return [problem("relay memory", "It is of another Postgres cluster: this one was restored or copied.", "Restart the relay: it opens a new epoch, makes the log say what the tables do, and clients follow.")]
       if (Number(state.acked) > last) return [problem("relay memory", `The stream ends at ${last}, but ${state.acked} was acknowledged: its end is lost.`, "Restart the relay: it opens a new epoch and publishes what was lost from the outbox again.")]
       return [ok("relay memory", `epoch ${state.epoch}, acknowledged up to ${state.acked}`)]
     },

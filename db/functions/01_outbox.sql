@@ -110,13 +110,33 @@ create or replace function tide.system_identifier() returns text
 language sql stable security definer set search_path = pg_catalog, pg_temp as 'select system_identifier::text from pg_control_system()';
 comment on function tide.system_identifier() is 'Tells this Postgres cluster from every other';
 
-create or replace function tide.save_relay_state(epoch text, stream_created text, acked_seq bigint) returns void
+drop function if exists tide.save_relay_state(text, text, bigint);
+create or replace function tide.save_relay_state(epoch text, stream_created text, acked_seq bigint, state_created text default null) returns void
 language sql security definer set search_path = pg_catalog, pg_temp
 begin atomic
-  insert into tide.relay_state as s (epoch, stream_created, system_identifier, acked_seq)
-  values (save_relay_state.epoch, save_relay_state.stream_created, tide.system_identifier(), save_relay_state.acked_seq)
+  insert into tide.relay_state as s (epoch, stream_created, state_created, system_identifier, acked_seq)
+  values (save_relay_state.epoch, save_relay_state.stream_created, save_relay_state.state_created, tide.system_identifier(), save_relay_state.acked_seq)
   on conflict (only_row) do update
-    set epoch = excluded.epoch, stream_created = excluded.stream_created, system_identifier = excluded.system_identifier,
-        acked_seq = excluded.acked_seq, updated_at = now();
+    set epoch = excluded.epoch, stream_created = excluded.stream_created, state_created = excluded.state_created,
+        system_identifier = excluded.system_identifier, acked_seq = excluded.acked_seq, updated_at = now();
 end;
-comment on function tide.save_relay_state(text, text, bigint) is 'Remembers the relay''s epoch and highest acknowledged sequence';
+comment on function tide.save_relay_state(text, text, bigint, text) is 'Remembers the relay''s epoch and highest acknowledged sequence';
+
+-- Called before the relay opens an epoch in the stream, so that a Postgres that does not know the stream's epoch has gone back in time. Returns
+-- a snapshot to go on from where the stream's cursor says nothing about this Postgres.
+--
+-- `loaded`: the rows of the outbox are another cluster's, with its transaction ids, which this one will reach some day: they get the id
+-- 0, which no snapshot ever waits for. They stay for the audit.
+create or replace function tide.open_epoch(
+  epoch text, stream_created text, state_created text, acked_seq bigint, reason text, loaded boolean, rebuild boolean) returns text
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  if loaded and not exists (select from tide.relay_state s where s.system_identifier = tide.system_identifier()) then
+    update tide.outbox set xid = '0' where xid <> '0';
+    update tide.relay_state set dropped_xid = '0', settled = null, settled_at = null;
+  end if;
+  perform tide.save_relay_state(epoch, stream_created, acked_seq, state_created);
+  if rebuild then perform tide.request_rebuild(reason, epoch); end if;
+  return pg_current_snapshot()::text;
+end $$;
+comment on function tide.open_epoch(text, text, text, bigint, text, boolean, boolean) is 'Notes the epoch that is about to be opened, and asks for what it needs';

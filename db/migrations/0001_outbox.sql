@@ -57,7 +57,7 @@ create index outbox_xid on tide.outbox (xid);
 create table tide.outbox_default partition of tide.outbox default;
 
 comment on table tide.outbox is 'Every change of a tracked row, in daily partitions. Also the audit log: who, when, how, before and after';
-comment on column tide.outbox.xid is 'The top-level transaction; with a pg_snapshot it says what a reader has seen';
+comment on column tide.outbox.xid is 'The top-level transaction; with a pg_snapshot it says what a reader has seen. 0: of another cluster, loaded from a dump';
 comment on column tide.outbox.scope is 'The sharing boundary the row is in; null where its table has none';
 comment on column tide.outbox.before is 'The row before an UPDATE or DELETE, where the table is tracked with before_image';
 comment on column tide.outbox.user_id is 'From current_setting(''tide.user_id''), as the other columns of who and how';
@@ -73,6 +73,7 @@ create table tide.relay_state (
   -- What was published at settled_at: old partitions that it saw may go once that is long enough ago (tide.drop_partitions).
   settled           pg_snapshot,
   settled_at        timestamptz,
+  state_created     text,
   dropped_xid       xid8
 );
 comment on table tide.relay_state is 'One row: the epoch, and the highest stream sequence the relay was acknowledged';

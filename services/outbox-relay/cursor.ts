@@ -6,7 +6,7 @@
  * that everything `last` sees is published, and of the `window` everything up to (`tx`, `id`); any prefix of a window is such a place.
  */
 import { Schema } from "effect"
-import { NOTHING_SEEN, parseSnapshot } from "./snapshot.ts"
+import { NOTHING_SEEN, parseSnapshot, upTo } from "./snapshot.ts"
 
 const SnapshotText = Schema.String.check(Schema.makeFilter((text) => parseSnapshot(text) !== null || "not a pg_snapshot"))
 
@@ -45,3 +45,16 @@ export const windowDone = (cursor: RelayCursor, window: string): RelayCursor => 
 
 /** Of `window`, everything up to this row is published. */
 export const advance = (cursor: RelayCursor, window: string, tx: number, id: number): RelayCursor => ({ ...cursor, window, tx, id })
+
+/**
+ * The cursor as it is published: `last` claims no transaction above the highest that was published. A snapshot sees many that wrote no
+ * outbox row. Should Postgres lose the last of them (a replica that was behind is promoted), it gives their ids to others, whose changes
+ * must not count as published.
+ */
+export const claimed = (cursor: RelayCursor, highest: bigint): RelayCursor => ({ ...cursor, last: upTo(cursor.last, highest) })
+
+/** The highest transaction id that may be published of what the cursor says. */
+export const highestOf = (cursor: RelayCursor): bigint => {
+  const [last, window] = [parseSnapshot(cursor.last)!, cursor.window === null ? null : parseSnapshot(cursor.window)]
+  return (window !== null && window.xmax > last.xmax ? window.xmax : last.xmax) - 1n
+}

@@ -14,6 +14,7 @@ export const aside = counter("tideline_relay_set_aside_total", "Changes set asid
 export const addressesAside = gauge("tideline_relay_addresses_set_aside", "Addresses of which changes are set aside")
 export const active = gauge("tideline_relay_active", "1 while this relay has the lease and publishes")
 export const epochNumber = gauge("tideline_relay_epoch", "The number of the epoch in force")
+export const rebuilding = gauge("tideline_relay_rebuilding", "1 while the log is brought into line with the tables")
 export const ackedSeq = gauge("tideline_relay_acked_sequence", "The highest stream sequence acknowledged")
 
 export const asleepIs = (state: () => Wakefulness): void =>

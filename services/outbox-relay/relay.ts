@@ -5,11 +5,13 @@ import { connect } from "#db/postgres.ts"
 import type { ConfigProblem } from "#observe/config-error.ts"
 import { connectNats } from "#nats/connection.ts"
 import type { Nats, NatsError } from "#nats/connection.ts"
-import { RELAY_RETRY_MS } from "#protocol/limits.ts"
+import { REBUILD_IDLE_S, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import { makeBell } from "./bell.ts"
 import type { RelayConfig } from "./config.ts"
 import { postgresStopped, RelayStopped } from "./errors.ts"
 import { takeLease } from "./lease.ts"
+import { makeProgress } from "./progress.ts"
+import { rebuild } from "./rebuild.ts"
 import type { Status } from "./status.ts"
 import { work } from "./work.ts"
 
@@ -46,9 +48,30 @@ const turn = ({ databaseUrl, directUrl, outboxDays, birth }: Settings, nats: Nat
       Effect.tryPromise({ try: () => lease.session.listen("tide_wake", bell.ring, bell.ring), catch: postgresStopped }),
       (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : listening.unlisten().catch(() => {}))),
     )
+    const rebuildBell = makeBell()
+    // Most of the time there is nothing to do: then it is not connected.
+    const rebuildSql = yield* connect({ url: databaseUrl, name: "tideline relay rebuild", idleTimeout: REBUILD_IDLE_S })
+    yield* Effect.acquireRelease(
+      Effect.tryPromise({ try: () => lease.session.listen("tide_rebuild", rebuildBell.ring, rebuildBell.ring), catch: postgresStopped }),
+      (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : listening.unlisten().catch(() => {}))),
+    )
+    const progress = makeProgress()
+    const rebuilding = new AbortController()
+    lease.onLost(() => {
+      rebuilding.abort()
+      void rebuildSql.end({ timeout: 0 })
+    })
+    yield* Effect.acquireRelease(
+      Effect.sync(() => rebuild({ nats, sql: rebuildSql, bell: rebuildBell, progress, status, signal: rebuilding.signal })),
+      (ended) =>
+        Effect.promise(() => {
+          rebuilding.abort()
+          return ended
+        }),
+    )
     const state = { stopped: false }
     yield* Effect.acquireUseRelease(
-      Effect.sync(() => work({ nats, lease, sql, bell, status, outboxDays, birth, stopped: () => state.stopped })),
+      Effect.sync(() => work({ nats, lease, sql, bell, status, outboxDays, birth, progress, rebuild: rebuildBell.ring, stopped: () => state.stopped })),
       (working) => Effect.tryPromise({ try: () => working, catch: (cause) => (cause instanceof RelayStopped ? cause : postgresStopped(cause)) }),
       (working) =>
         Effect.promise(() => {

@@ -24,3 +24,21 @@ export const parseSnapshot = (text: string): Snapshot | null => {
 
 /** Whether the transaction had ended when the snapshot was taken. */
 export const sees = (snapshot: Snapshot, xid: bigint): boolean => xid < snapshot.xmin || (xid < snapshot.xmax && !snapshot.running.includes(xid))
+
+/** The snapshot that sees what both see. */
+export const meet = (a: string, b: string): string => {
+  const [one, other] = [parseSnapshot(a)!, parseSnapshot(b)!]
+  const xmax = one.xmax < other.xmax ? one.xmax : other.xmax
+  return format(xmax, [...one.running, ...other.running])
+}
+
+/** The snapshot that sees what `text` does of the transactions up to `xid`. */
+export const upTo = (text: string, xid: bigint): string => {
+  const { xmax, running } = parseSnapshot(text)!
+  return xid + 1n >= xmax ? text : format(xid + 1n, running)
+}
+
+const format = (xmax: bigint, running: ReadonlyArray<bigint>): string => {
+  const below = [...new Set(running)].filter((xid) => xid < xmax).toSorted((a, b) => (a < b ? -1 : 1))
+  return `${below[0] ?? xmax}:${xmax}:${below.join(",")}`
+}

@@ -5,7 +5,10 @@ import type { RelayStopped } from "./errors.ts"
 export interface Status {
   /** Why nothing is published now; empty where something is, or would be, by this relay or by the one that has the lease. */
   readonly reasons: () => ReadonlyArray<string>
-  readonly working: (what: string) => Promise<void>
+  /** `loud`: an operator should see it. */
+  readonly working: (what: string, loud?: boolean) => Promise<void>
+  /** Worth a line, and nothing that stops publishing. */
+  readonly note: (what: string) => Promise<void>
   readonly stopped: (why: RelayStopped) => Promise<void>
   readonly waiting: (what: string, hint: string) => Effect.Effect<void>
   readonly standingBy: Effect.Effect<void>
@@ -29,7 +32,8 @@ export const makeStatus: Effect.Effect<Status> = Effect.gen(function* () {
   const run = Effect.runPromiseWith(context)
   return {
     reasons: () => reasons,
-    working: (what) => run(become([], Effect.log(`publishing, ${what}`))),
+    working: (what, loud = false) => run(become([], (loud ? Effect.logWarning : Effect.log)(`publishing, ${what}`))),
+    note: (what) => run(Effect.logWarning(what)),
     stopped: (why) => run(waiting(why.message, why.hint)),
     waiting,
     warn: (what, hint) => {

@@ -1,9 +1,10 @@
-/** Where the stream ends: the sequence to go on from, and the cursor on its last message. All that a relay needs to know before it publishes. */
+/** Where the stream ends: the sequence to go on from, the cursor there, and what was published last. All that a relay needs to know before it publishes. */
 import type { StoredMsg } from "@nats-io/jetstream"
 import type { Nats } from "#nats/connection.ts"
 import type { StreamBirth } from "#nats/streams.ts"
 import { applyStreams, CHANGES, STATE, StreamConflict, streamInfo } from "#nats/streams.ts"
-import { HEADER } from "#protocol/event.ts"
+import { HEADER, parseTransaction } from "#protocol/event.ts"
+import { WITNESSES, WITNESSES_AT_ONCE } from "#protocol/limits.ts"
 import { parseSubject } from "#protocol/subject.ts"
 import type { RelayCursor } from "./cursor.ts"
 import { parseCursor } from "./cursor.ts"
@@ -11,8 +12,9 @@ import { natsStopped, RelayStopped } from "./errors.ts"
 import { BATCH_ID, BATCH_SEQUENCE } from "./publish.ts"
 
 export interface StreamEnd {
-  /** When the stream was made: another time is another stream. */
+  /** When the streams were made: another time is another stream. */
   readonly created: string
+  readonly stateCreated: string
   readonly last: number
   /** Where STATE ends: beyond `last` where CHANGES lost its tail and the mirror did not. */
   readonly state: number
@@ -20,6 +22,19 @@ export interface StreamEnd {
   readonly cursor: RelayCursor | null
   /** Rows that stand after the cursor: the server stored a part of a batch and then had no room, or a copy of its store was cut there. */
   readonly torn: Torn | null
+  /** Messages after the cursor's, which no relay wrote; where there is no cursor at all it is another stream. */
+  readonly foreign: boolean
+  /** Outbox rows that the last messages are of, of one window at least, as far back as the last epoch or WITNESSES. */
+  readonly published: ReadonlyArray<Witness>
+}
+
+/** An outbox row by what its message says of it. */
+export interface Witness {
+  readonly seq: number
+  readonly xid: string
+  readonly entity: string
+  readonly id: string
+  readonly at: string
 }
 
 export interface Torn {
@@ -32,38 +47,56 @@ export interface Torn {
 export const readStreamEnd = async (nats: Nats, birth: StreamBirth): Promise<StreamEnd> => {
   try {
     const { created, state } = await applyStreams(nats, birth)
-    const last = state.last_seq
+    const { first_seq: first, last_seq: last } = state
     const mirror = await streamInfo(nats, STATE)
-    const end = last === 0 ? { cursor: null, torn: null } : await lastCursor(nats, state.first_seq, last)
-    return { created, last, state: mirror?.state.last_seq ?? 0, ...end }
+    const tail = await lastMessages(nats, first, last)
+    return { created, stateCreated: mirror?.created ?? "", last, state: mirror?.state.last_seq ?? 0, ...tail }
   } catch (cause) {
     if (cause instanceof StreamConflict) throw new RelayStopped({ reason: "stream", message: cause.message, hint: cause.hint })
     throw natsStopped(cause)
   }
 }
 
+type Tail = Pick<StreamEnd, "cursor" | "torn" | "foreign" | "published">
+
 /**
- * The last message has the cursor. Where somebody published by hand after it, or a batch is not there whole, one walks back; where it grew too old
- * for CHANGES, STATE has it.
+ * Walks back from the end. The last message has the cursor, unless somebody published by hand after it or a batch is not there whole; where it
+ * grew too old for CHANGES, STATE has it. An earlier cursor that leaves no window unfinished, or an epoch, ends the walk: what is before is
+ * of earlier windows.
  */
-const lastCursor = async (nats: Nats, first: number, last: number): Promise<Pick<StreamEnd, "cursor" | "torn">> => {
+const lastMessages = async (nats: Nats, first: number, last: number): Promise<Tail> => {
   const after: Array<StoredMsg> = []
-  for (let seq = last; seq >= first && seq > last - FOREIGN_MESSAGES; seq--) {
-    const message = await nats.jetstream.streams.getMessage(CHANGES, { seq })
-    const cursor = cursorOf(message)
-    if (cursor !== null) return { cursor, torn: tornBatch(after.reverse()) }
-    if (message !== null) after.push(message)
+  const published: Array<Witness> = []
+  let cursor: RelayCursor | null = null
+  const tail = (): Tail => {
+    const torn = cursor === null ? null : tornBatch(after.toReversed())
+    const rows = torn === null ? [] : after.toReversed().slice(0, torn.rows)
+    return { cursor, torn, foreign: after.length > rows.length, published: [...published, ...rows.flatMap(witnessOf)] }
   }
-  const cursor = cursorOf(await nats.jetstream.direct.getMessage(STATE, { seq: last }))
-  if (cursor !== null || first > last) return { cursor, torn: null }
-  throw new RelayStopped({
-    reason: "stream",
-    message: `the last ${FOREIGN_MESSAGES} messages of ${CHANGES} carry no cursor of a relay`,
-    hint: `only the relay may publish to chg.>; remove the streams to have them made again from the outbox`,
-  })
+  const end = Math.max(1, first, last - WITNESSES + 1)
+  for (let seq = last; seq >= end; ) {
+    const count = Math.min(seq - end + 1, seq === last ? 1 : WITNESSES_AT_ONCE)
+    const messages = await Promise.all(Array.from({ length: count }, (_, i) => nats.jetstream.streams.getMessage(CHANGES, { seq: seq - i })))
+    seq -= count
+    for (const message of messages) {
+      if (message === null) continue
+      const here = cursorOf(message)
+      if (cursor !== null && here !== null && here.window === null) return tail()
+      cursor ??= here
+      if (cursor === null) after.push(message)
+      else if (parseSubject(message.subject)?.entity === "_epoch") return tail()
+      else published.push(...witnessOf(message))
+    }
+  }
+  if (cursor === null && last > 0 && first > last) cursor = cursorOf(await nats.jetstream.direct.getMessage(STATE, { seq: last }))
+  return tail()
 }
 
-const FOREIGN_MESSAGES = 1_000
+/** None for what is no change, and for what stands in the place of one that was set aside: it does not say when that was made. */
+const witnessOf = ({ seq, subject, header }: StoredMsg): ReadonlyArray<Witness> => {
+  const [address, place, at] = [parseSubject(subject), parseTransaction(header.get(HEADER.transaction)), header.get(HEADER.at)]
+  return address === null || address.entity === "_aside" || place === null || at === "" ? [] : [{ seq, xid: place.xid, entity: address.entity, id: address.id, at }]
+}
 
 /** What these messages begin with, where that is a batch without its end. An epoch's are no rows. */
 const tornBatch = (messages: ReadonlyArray<StoredMsg>): Torn | null => {

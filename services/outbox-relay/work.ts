@@ -7,6 +7,7 @@
  * - The process dies: the next one reads the end.
  * - A publish has no answer: it may have landed or not; the end tells.
  * - The server lost acknowledged messages: the cursor went back with them, an epoch is opened, the outbox fills the stream again.
+ * - Postgres lost what is in the stream, or either is another: an epoch is opened, and a rebuild makes the log say what the tables do.
  * - Another relay wrote: the fence refuses; the lease is let go and tried for again.
  * - Postgres goes: so do the lease and the wake lock; writers find the lock free and notify whoever comes.
  */
@@ -17,15 +18,16 @@ import type { Sql } from "#db/postgres.ts"
 import { BATCH_MESSAGES, MESSAGE_BYTES, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import type { Bell } from "./bell.ts"
 import type { RelayCursor } from "./cursor.ts"
-import { advance, windowDone } from "./cursor.ts"
+import { advance, claimed, highestOf, windowDone } from "./cursor.ts"
 import { decideEpoch, epochMessage } from "./epoch.ts"
 import type { Decision, Remembered } from "./epoch.ts"
 import { natsStopped, postgresStopped, RelayStopped } from "./errors.ts"
 import type { Lease } from "./lease.ts"
-import { note, recall } from "./memory.ts"
+import { note, noteOpening, noteRebuild, recall } from "./memory.ts"
 import * as metrics from "./metrics.ts"
 import type { Batch } from "./pack.ts"
 import { packer } from "./pack.ts"
+import type { Progress } from "./progress.ts"
 import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
 import { keepPartitions } from "./retention.ts"
@@ -46,6 +48,10 @@ export interface Work {
   readonly status: Status
   readonly outboxDays: number
   readonly birth: StreamBirth
+  /** Told how far everything is published. */
+  readonly progress: Progress
+  /** Called when there may be something to rebuild. */
+  readonly rebuild: () => void
   readonly stopped: () => boolean
 }
 
@@ -54,6 +60,8 @@ export const work = async (on: Work): Promise<void> => {
   const { nats, lease, sql, status, stopped } = on
   /** What this process was acknowledged, of the epoch in force. */
   let known: Remembered | null = null
+  /** The highest transaction id of what is published. */
+  let highest = 0n
   let noted = 0
   const noteKnown = async (): Promise<void> => {
     if (known === null || known.ackedSeq === noted || lease.lost()) return
@@ -69,8 +77,9 @@ export const work = async (on: Work): Promise<void> => {
   let moved = false
   /** To be said as soon as something was published, or there is nothing to publish: that the stream can be read says little. */
   let works: string | null = null
+  let loud = false
   const sayWorks = (): void => {
-    if (works !== null) void status.working(works)
+    if (works !== null) void status.working(works, loud)
     works = null
   }
   const stopListening = nats.onStatus(() => {
@@ -87,7 +96,7 @@ export const work = async (on: Work): Promise<void> => {
     if (!nats.connected()) throw natsStopped(new Error("there is no connection"))
     moved = false
     const end = await readStreamEnd(nats, on.birth)
-    const { remembered, now } = await recall(lease.session).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
+    const { remembered, now } = await recall(lease.session, end.published)
     const acked = known === null || known.epoch !== remembered?.epoch ? 0 : known.ackedSeq
     const decision = decideEpoch(end, remembered, acked, now, new Date().toISOString(), randomBytes(4).toString("hex"))
     const out = publisher(nats, end.last)
@@ -99,11 +108,14 @@ export const work = async (on: Work): Promise<void> => {
   }
 
   const goOn = async (out: Publisher, end: StreamEnd, decision: Decision): Promise<void> => {
-    // Where the outbox is published afresh, what the stream ends with counts for nothing.
-    const goesOn = end.cursor?.last === decision.cursor.last && end.cursor.system === decision.cursor.system
-    const cursor = end.torn === null || !goesOn ? decision.cursor : await afterTorn(sql, end.torn, decision.cursor)
+    // Where it does not go on from the stream's cursor, what the stream ends with counts for nothing.
+    const goesOn = end.torn !== null && end.cursor?.last === decision.cursor.last
+    const found = goesOn ? await afterTorn(sql, end.torn!, decision.cursor as RelayCursor) : decision.cursor
+    let cursor: RelayCursor
     let last = end.last
     if (decision.type === "open") {
+      const snapshot = await noteOpening(lease.session, end, decision)
+      cursor = { ...found, last: found.last ?? snapshot }
       // Once, or as often as it takes to get past the end of a mirror that did not lose what CHANGES lost: up to there it takes nothing new.
       const message = epochMessage(decision.epoch)
       for (let missing = Math.max(1, end.state - end.last + 1); missing > 0; missing -= BATCH_MESSAGES) {
@@ -111,26 +123,33 @@ export const work = async (on: Work): Promise<void> => {
         await out.put(batch, cursor, (seq) => (last = seq))
       }
       await out.settle()
-    }
-    known = { epoch: cursor.epoch, streamCreated: end.created, ackedSeq: last }
-    await note(lease.session, known).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
+    } else cursor = found as RelayCursor
+    highest = highestOf(cursor)
+    known = { epoch: cursor.epoch, streamCreated: end.created, stateCreated: end.stateCreated, ackedSeq: last }
+    if (decision.type === "go on" && decision.rebuild !== null) await noteRebuild(lease.session, known, decision.rebuild)
+    else await note(lease.session, known)
     noted = last
     published = cursor.last
+    if (decision.type === "go on" && decision.note !== null) await status.note(decision.note)
     metrics.epochNumber.set(Number.parseInt(cursor.epoch, 10))
     metrics.ackedSeq.set(last)
     works = decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`
     await aside.refresh(cursor.last, true)
     const takes = nats.connection.info?.max_payload ?? MESSAGE_BYTES
     if (takes < MESSAGE_BYTES) status.warn(`the server takes messages of ${takes} bytes, rows may make ones of ${MESSAGE_BYTES}`, `set max_payload to ${MESSAGE_BYTES} in the server's configuration; until then larger rows are set aside`)
+    loud = decision.type === "open" && decision.epoch.previous !== null
+    on.rebuild()
     await publishOn(cursor, out)
   }
 
   const put = (out: Publisher, batch: Batch, cursor: RelayCursor): Promise<void> => {
     if (lease.lost()) return Promise.reject(postgresStopped(new Error("the session with the lease has ended")))
-    return out.put(batch, cursor, (seq) => {
+    for (const { row } of batch) if (Number(row.xid) > highest) highest = BigInt(row.xid)
+    return out.put(batch, claimed(cursor, highest), (seq) => {
       known = { ...known!, ackedSeq: seq }
       published = cursor.last
       sayWorks()
+      if (cursor.window === null) on.progress.published(cursor.last, seq)
       metrics.ackedSeq.set(seq)
       metrics.published(batch)
     })
@@ -188,6 +207,7 @@ export const work = async (on: Work): Promise<void> => {
         published = window
         sayWorks()
         retention.tick()
+        on.progress.published(window, known!.ackedSeq)
       }
       cursor = windowDone(cursor, window)
       await wake.next(found, window)
