@@ -44,6 +44,8 @@ const schema = `
     elsif tg_op = 'DELETE' and old.v % 2 = 0 then
       insert into r.pond values (old.id, 'back', old.v + 1) on conflict do nothing;
     end if; return null; end $$;
+  create function r.poke(n int) returns int language plpgsql as $$ begin
+    update r.pond set v = v + 1 where id in (n, n + 1); delete from r.pond where id = n + 2 and v % 3 = 0; insert into r.pond values (n + 3, 'p2', n) on conflict do nothing; return n; end $$;
   create trigger ripple after update or delete on r.pond for each row execute function r.ripple();
   -- A function that a statement calls while it is under way, part of it under a savepoint that may be undone.
   create function r.meddle(k int) returns int language plpgsql as $$ begin
@@ -86,6 +88,12 @@ const statement = (random: Random): string => {
     () => `update r.pond set v = v + ${n()} where ${range("id")}`,
     () => `update r.pond set place = ${place()}, v = v + 1`,
     () => `delete from r.pond where ${range("id")}`,
+    () => `insert into r.pond select g, ${place()}, g from generate_series(${n()}, ${n()}) g on conflict (id) do update set v = excluded.v returning r.poke(id)`,
+    () => `with made as (update r.pond set v = v + 2, place = ${place()} where ${range("id")} returning id) select r.poke(id) from made limit 2`,
+    () => `do $$ begin perform r.poke(${n()}); update r.pond set v = v + 1 where id = ${n()} and r.poke(${n()}) > 0; end $$`,
+    () => `with gone as (delete from r.pond where ${range("id")} returning *) insert into r.pond select id, ${place()}, v from gone limit 1`,
+    () => `merge into r.pond t using (select g from generate_series(${n()}, ${n()}) g) s on t.id = s.g when matched and t.v % 2 = 0 then delete
+             when matched then update set v = t.v + 1, place = ${place()} when not matched then insert values (s.g, 'p1', s.g)`,
     () => `insert into r.pond select g, ${place()}, ${n()} from generate_series(${n()}, ${n()}) g on conflict do nothing returning r.meddle(id)`,
     () => `update r.pond set v = v + ${n()} where ${range("id")} returning r.meddle(id)`,
     () => `update r.pond set place = ${place()} where ${range("id")} returning r.meddle(id + 1)`,
