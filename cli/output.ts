@@ -27,3 +27,10 @@ export const table = (rows: ReadonlyArray<ReadonlyArray<string | number>>): stri
     .map((row) => row.map((value, i) => (typeof value === "number" ? cell(value).padStart(widths[i]!) : cell(value).padEnd(widths[i]!))).join("  ").trimEnd())
     .join("\n")
 }
+
+/** `3 B`, `1.2 MiB`, `40 GiB`: two figures, for people. */
+export const size = (bytes: number): string => {
+  const power = Math.min(4, Math.max(0, Math.floor(Math.log2(Math.max(1, bytes)) / 10)))
+  const value = bytes / 1024 ** power
+  return `${value < 10 && power > 0 ? Number(value.toFixed(1)) : Math.round(value)} ${["B", "KiB", "MiB", "GiB", "TiB"][power]!}`
+}

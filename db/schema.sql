@@ -1821,6 +1821,28 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.outbox_size(published pg_snapshot, OUT bytes double precision, OUT partitions integer, OUT bytes_a_day double precision, OUT oldest_s double precision)
+ RETURNS record
+ LANGUAGE plpgsql
+ STABLE SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET enable_seqscan TO 'off'
+ SET plan_cache_mode TO 'force_generic_plan'
+AS $function$
+declare
+  today constant text := 'outbox_' || to_char(now() at time zone 'UTC', 'YYYYMMDD');
+begin
+  select sum(pg_total_relation_size(c.oid)), count(*), coalesce(
+      (array_agg(pg_total_relation_size(c.oid) order by c.relname desc) filter (where c.relname < today and c.relname ~ '^outbox_\d{8}$'))[1],
+      sum(pg_total_relation_size(c.oid)))
+  into bytes, partitions, bytes_a_day
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'tide.outbox'::regclass;
+  select extract(epoch from clock_timestamp() - o.at) into oldest_s
+  from tide.outbox o where o.xid >= pg_snapshot_xmin(published) and not pg_visible_in_snapshot(o.xid, published) order by o.xid limit 1;
+  oldest_s := greatest(0, coalesce(oldest_s, 0));
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.outdated(OUT entity text, OUT table_name text, OUT what text)
  RETURNS SETOF record
  LANGUAGE plpgsql
@@ -2640,6 +2662,8 @@ grant EXECUTE on function tide.note_aside(json) to tide_relay;
 grant EXECUTE on function tide.open_epoch(text,text,text,bigint,text,boolean,boolean) to tide_relay;
 
 grant EXECUTE on function tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision) to tide_relay;
+
+grant EXECUTE on function tide.outbox_size(pg_snapshot) to tide_relay;
 
 grant EXECUTE on function tide.present_key() to tide_capture;
 

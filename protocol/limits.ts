@@ -168,6 +168,12 @@ export const OUTBOX_DAYS_LEAST = 2
 /** Messages before the stream's end that a relay looks at for a cursor, and for rows that Postgres must have; and at once. */
 export const WITNESSES = 1_000
 export const WITNESSES_AT_ONCE = 32
+/** Bytes of the outbox from which on it is worth a word (TIDELINE_OUTBOX_WARN_BYTES): half of what small databases have for a disk. */
+export const OUTBOX_WARN_BYTES = 10 * 1024 * 1024 * 1024
+/** Milliseconds between looks at how much room there is: what fills a disk takes longer. */
+export const ROOM_MS = 30_000
+/** Part of a limit of JetStream's store from which on it is worth a word. */
+export const ROOM_WARN_PART = 0.8
 /** Rows in one page of a backfill or rebuild: one transaction, so one batch, and one direct get (DIRECT_SUBJECTS). */
 export const BACKFILL_PAGE = 1_000
 /** Rows a second that a backfill or rebuild looks at unless it is told: about a tenth of what the relay can publish, so writers hardly notice. */

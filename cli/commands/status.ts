@@ -5,7 +5,8 @@ import { command } from "../command.ts"
 import { openDatabase, openNats } from "../connect.ts"
 import { demoRun } from "../demo-run.ts"
 import { EXIT } from "../failure.ts"
-import { print, printJson, table } from "../output.ts"
+import { print, printJson, size, table } from "../output.ts"
+import { readAside } from "../status/aside.ts"
 import type { AuthzFacts } from "../status/authz.ts"
 import { readAuthz } from "../status/authz.ts"
 import type { Backlog } from "../status/backlog.ts"
@@ -14,6 +15,8 @@ import type { DatabaseFacts } from "../status/database.ts"
 import { readDatabase } from "../status/database.ts"
 import type { EdgeFacts } from "../status/edges.ts"
 import { edgeAddresses, readEdge } from "../status/edges.ts"
+import type { OutboxSize } from "../status/outbox.ts"
+import { readOutboxSize } from "../status/outbox.ts"
 import type { StreamFacts, Streams } from "../status/streams.ts"
 import { readStreams } from "../status/streams.ts"
 import { spell } from "../time.ts"
@@ -49,6 +52,8 @@ export const status = command({
       // What waits is known only beside the cursor: without the stream everything would seem to.
       const waiting = found === undefined ? undefined
         : Result.getOrUndefined(yield* Effect.result(Effect.flatMap(Effect.fromResult(sql), (open) => backlog(open, found.cursor))))
+      const outbox = Result.getOrUndefined(yield* Effect.result(Effect.flatMap(Effect.fromResult(sql), (open) => readOutboxSize(open, found?.cursor?.last ?? null))))
+      const aside = Result.getOrUndefined(yield* Effect.result(Effect.flatMap(Effect.fromResult(sql), readAside)))
       const authz = found === undefined ? null : yield* Effect.flatMap(Effect.orDie(Effect.fromResult(nats)), (open) => readAuthz(open, last))
       const edges = yield* Effect.forEach(addresses, readEdge, { concurrency: "unbounded" })
 
@@ -66,6 +71,7 @@ export const status = command({
         hops,
         streams: [found?.changes, found?.state].filter((s): s is StreamFacts => s !== null && s !== undefined),
         cursor: found?.cursor ?? null,
+        outbox: outbox === undefined ? null : { ...outbox, addressesAside: aside?.length ?? null },
         connections: edges.map(({ name, url, connections, position, lagMs }) => ({ edge: name, url, connections, position, viewAgeMs: lagMs })),
         tracked: Result.getOrUndefined(database)?.tracked ?? [],
         ...(run === null ? {} : {
@@ -131,11 +137,12 @@ interface Report {
   readonly hops: ReadonlyArray<Hop>
   readonly streams: ReadonlyArray<StreamFacts>
   readonly cursor: Streams["cursor"]
+  readonly outbox: (OutboxSize & { readonly addressesAside: number | null }) | null
   readonly processes?: ReadonlyArray<{ readonly name: string; readonly pid: number | null; readonly port: number | null; readonly alive: boolean }>
 }
 
 const screen = (report: Report): string => {
-  const { cursor } = report
+  const { cursor, outbox } = report
   return [
     table([
       ["hop", "behind", "", ""],
@@ -148,6 +155,7 @@ const screen = (report: Report): string => {
     ]),
     "",
     cursor === null ? "cursor: none, nothing was published yet" : `cursor: epoch ${cursor.epoch}, published up to snapshot ${cursor.last}${cursor.window === null ? "" : `, publishing ${cursor.window} (transaction up to id ${cursor.tx}, id ${cursor.id})`}`,
+    ...(outbox === null ? [] : [`outbox: ${size(outbox.bytes)} in ${outbox.partitions} partitions, ${size(outbox.bytesADay)} a day${outbox.addressesAside ? `; changes of ${outbox.addressesAside.toLocaleString("en")} entities are set aside: npx tideline aside` : ""}`]),
     ...(report.processes === undefined ? [] : [
       "",
       table([["process", "pid", "port", ""], ...report.processes.map((p) => [p.name, String(p.pid ?? ""), String(p.port ?? ""), p.alive ? "" : "not running"])]),

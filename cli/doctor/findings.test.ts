@@ -5,6 +5,7 @@ import { changesConfig, stateConfig } from "#nats/streams.ts"
 import { metric } from "../status/edges.ts"
 import { atLeast } from "./finding.ts"
 import { epochFinding, mirrorFinding, streamFinding } from "./nats.ts"
+import { changesRoomFinding, outboxFinding, payloadFinding, storeFinding } from "./room.ts"
 
 const info = (config: object, lastSeq: number, mirror?: object): StreamInfo =>
   ({ config, state: { messages: lastSeq, first_seq: 1, last_seq: lastSeq, consumer_count: 0 }, ...(mirror === undefined ? {} : { mirror }) }) as unknown as StreamInfo
@@ -59,5 +60,26 @@ describe("a metric", () => {
   it("is the sum over its labels, or nothing", () => {
     const text = '# HELP a A\na{x="1"} 2\na{x="2"} 3.5\nab 7\nb 1e3\n'
     expect([metric(text, "a"), metric(text, "b"), metric(text, "c")]).toEqual([5.5, 1000, null])
+  })
+})
+
+describe("room", () => {
+  const GiB = 2 ** 30
+  const limits = (max_storage: number) => ({ max_storage }) as Parameters<typeof storeFinding>[0]["limits"]
+
+  it("in the outbox is told by its size and its pace", () => {
+    const outbox = { bytes: 3 * GiB, partitions: 30, bytesADay: GiB / 10 }
+    expect(outboxFinding(outbox, 10 * GiB, 20 * GiB)).toMatchObject({ state: "ok", found: expect.stringContaining("3 GiB in 30 partitions, 102 MiB a day, of a database of 20 GiB") })
+    expect(outboxFinding({ ...outbox, bytesADay: 5 * GiB }, 10 * GiB, 20 * GiB)).toMatchObject({ state: "warning", found: expect.stringContaining("in 1.4 days") })
+    expect(outboxFinding({ ...outbox, bytes: 11 * GiB }, 10 * GiB, 20 * GiB)).toMatchObject({ state: "warning", found: expect.stringContaining("more than TIDELINE_OUTBOX_WARN_BYTES") })
+    expect(outboxFinding({ bytes: 0, partitions: 1, bytesADay: 0 }, GiB, GiB)).toMatchObject({ state: "ok" })
+  })
+
+  it("in JetStream is told against its limits, and where there is none, what is not seen", () => {
+    expect(storeFinding({ storage: GiB, limits: limits(-1) })).toMatchObject({ state: "ok", found: expect.stringContaining("not seen from here") })
+    expect([0.5, 0.85, 0.99].map((part) => storeFinding({ storage: part * GiB, limits: limits(GiB) }).state)).toEqual(["ok", "warning", "problem"])
+    const changes = (bytes: number, max_bytes: number) => changesRoomFinding({ state: { bytes }, config: { max_bytes } } as StreamInfo)
+    expect([changes(5, -1), changes(5, 10), changes(9, 10), changes(10, 10)].map(({ state }) => state)).toEqual(["ok", "ok", "warning", "problem"])
+    expect([payloadFinding(8 * 2 ** 20), payloadFinding(2 ** 20)].map(({ state }) => state)).toEqual(["ok", "warning"])
   })
 })

@@ -12,6 +12,7 @@ import { askNats, readStream } from "../status/streams.ts"
 import { spell } from "../time.ts"
 import type { Finding } from "./finding.ts"
 import { atLeast, ok, problem, RECENT_MS, warning } from "./finding.ts"
+import { changesRoomFinding, payloadFinding, storeFinding } from "./room.ts"
 
 const LEAST_VERSION = "2.12"
 /** Events a mirror may be behind for a moment without a word. */
@@ -23,15 +24,16 @@ const MANY_CONSUMERS = 0.8
 
 export const natsFindings = (nats: Nats): Effect.Effect<ReadonlyArray<Finding>, CommandFailed> =>
   Effect.gen(function* () {
-    const findings: Array<Finding> = [serverFinding(nats.connection.info?.version ?? "0")]
+    const findings: Array<Finding> = [serverFinding(nats.connection.info?.version ?? "0"), payloadFinding(nats.connection.info?.max_payload ?? 0)]
     const account = yield* Effect.result(askNats(() => nats.jetstream.getAccountInfo()))
     if (Result.isFailure(account)) {
       return [...findings, problem("JetStream", account.failure.message, "Switch JetStream on for this account (jetstream { store_dir: … }; see nats/nats.conf).")]
     }
-    findings.push(ok("JetStream", `on, ${account.success.streams} streams in this account`))
+    findings.push(ok("JetStream", `on, ${account.success.streams} streams in this account`), storeFinding(account.success))
     const changes = yield* readStream(nats, changesConfig.name)
     const state = yield* readStream(nats, stateConfig.name)
     findings.push(streamFinding(changesConfig, changes), streamFinding(stateConfigFor(state?.config.num_replicas ?? 1), state))
+    if (changes !== null) findings.push(changesRoomFinding(changes))
     if (changes !== null && state !== null) findings.push(mirrorFinding(changes, state))
     for (const info of [changes, state]) if (info !== null) findings.push(consumersFinding(info))
     if (changes !== null && state !== null) {

@@ -17,6 +17,7 @@ import type { Streams } from "../status/streams.ts"
 import { spell } from "../time.ts"
 import type { Finding } from "./finding.ts"
 import { ok, problem, RECENT_MS, warning } from "./finding.ts"
+import { outboxFindings } from "./room.ts"
 
 /** Milliseconds a change may wait in the outbox before a relay that runs is too slow. */
 const RELAY_BEHIND_MS = 10_000
@@ -36,7 +37,7 @@ export const relayFindings = (sql: Sql, streams: Streams): Effect.Effect<Readonl
       : waiting.oldestMs < RELAY_BEHIND_MS ? ok("outbox backlog", `${count} changes, the oldest ${spell(waiting.oldestMs)} old`)
       : problem("outbox backlog", `${count} changes wait, the oldest for ${spell(waiting.oldestMs)}.`,
           lease!.held ? "Look again in a minute. If it grows, see the relay's log and nats-server's store." : "Start a relay: it goes on where the last one stopped.")
-    return [running, behind, ...(yield* stateFinding(sql, streams)), ...(yield* rebuildFinding(sql, lease!.held))]
+    return [running, behind, ...(yield* outboxFindings(sql, streams.cursor?.last ?? null)), ...(yield* stateFinding(sql, streams)), ...(yield* rebuildFinding(sql, lease!.held))]
   })
 
 /** The last rebuild: after a disaster why it came to that, when, and how far it is. */

@@ -140,3 +140,21 @@ begin
   return pg_current_snapshot()::text;
 end $$;
 comment on function tide.open_epoch(text, text, text, bigint, text, boolean, boolean) is 'Notes the epoch that is about to be opened, and asks for what it needs';
+
+-- How large the outbox is, how much a day brings (the last whole one, else what there is), and the age of the oldest change that `published`
+-- does not see. Of Postgres' disk SQL knows no more than what lies on it.
+create or replace function tide.outbox_size(published pg_snapshot, out bytes float8, out partitions integer, out bytes_a_day float8, out oldest_s float8)
+language plpgsql stable security definer set search_path = pg_catalog, pg_temp set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
+declare
+  today constant text := 'outbox_' || to_char(now() at time zone 'UTC', 'YYYYMMDD');
+begin
+  select sum(pg_total_relation_size(c.oid)), count(*), coalesce(
+      (array_agg(pg_total_relation_size(c.oid) order by c.relname desc) filter (where c.relname < today and c.relname ~ '^outbox_\d{8}$'))[1],
+      sum(pg_total_relation_size(c.oid)))
+  into bytes, partitions, bytes_a_day
+  from pg_inherits i join pg_class c on c.oid = i.inhrelid where i.inhparent = 'tide.outbox'::regclass;
+  select extract(epoch from clock_timestamp() - o.at) into oldest_s
+  from tide.outbox o where o.xid >= pg_snapshot_xmin(published) and not pg_visible_in_snapshot(o.xid, published) order by o.xid limit 1;
+  oldest_s := greatest(0, coalesce(oldest_s, 0));
+end $$;
+comment on function tide.outbox_size(pg_snapshot) is 'How large the outbox is, how fast it grows, and how old the oldest change is that the snapshot does not see';

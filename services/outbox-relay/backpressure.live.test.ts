@@ -84,6 +84,10 @@ it("waits while CHANGES is full, with its memory bounded, and goes on when there
   await write(4, 1_000)
   await says(relay, full)
   const before = residentKb(relay)
+  await until(async () => (await relay.metric("tideline_changes_bytes"))! > 1_600_000, { what: "a metric tells that it is nearly full" })
+  expect(await relay.metric("tideline_changes_limit_bytes")).toBe(2_000_000)
+  expect(await relay.metric("tideline_outbox_bytes")).toBeGreaterThan(2_000_000)
+  await until(() => relay.log().includes("CHANGES is nearly full"), { what: "so does the log" })
   await write(10, 4_000)
   const stops = (await relay.metric("tideline_relay_stops_total"))!
   await until(async () => (await relay.metric("tideline_relay_stops_total"))! >= stops + 2, { what: "it has tried again" })

@@ -4,7 +4,7 @@ import type { Redacted } from "effect"
 import type { ConfigProblem } from "#observe/config-error.ts"
 import { databaseUrl, directDatabaseUrl, natsUrl, withFallback } from "#observe/config-error.ts"
 import type { StreamBirth } from "#nats/streams.ts"
-import { OUTBOX_DAYS, OUTBOX_DAYS_LEAST } from "#protocol/limits.ts"
+import { OUTBOX_DAYS, OUTBOX_DAYS_LEAST, OUTBOX_WARN_BYTES } from "#protocol/limits.ts"
 
 export interface RelayConfig {
   /** For reading the outbox; a pooler in transaction mode may stand there. */
@@ -14,6 +14,8 @@ export interface RelayConfig {
   readonly natsUrl: Redacted.Redacted<string>
   /** Days that published rows stay in the outbox. */
   readonly outboxDays: number
+  /** Bytes of the outbox from which on the relay warns. */
+  readonly outboxWarnBytes: number
   /** How the streams are made where there are none; streams that exist keep what they have. */
   readonly birth: StreamBirth
 }
@@ -27,6 +29,7 @@ export const relayConfig: Effect.Effect<RelayConfig, ConfigProblem> = Effect.all
   directUrl: directDatabaseUrl,
   natsUrl,
   outboxDays: withFallback("TIDELINE_OUTBOX_DAYS", `days that published changes stay in the outbox, ${OUTBOX_DAYS_LEAST} or more`, whole(OUTBOX_DAYS_LEAST, 36_500), OUTBOX_DAYS),
+  outboxWarnBytes: withFallback("TIDELINE_OUTBOX_WARN_BYTES", "bytes of the outbox from which on to warn", whole(1, Number.MAX_SAFE_INTEGER), OUTBOX_WARN_BYTES),
   birth: Effect.all({
     replicas: withFallback("TIDELINE_REPLICAS", "how many servers of a cluster hold each stream: 1, 3 or 5", whole(1, 5), 1),
     maxBytes: withFallback("TIDELINE_CHANGES_BYTES", "bytes that CHANGES may take, or -1 for no bound", whole(-1, Number.MAX_SAFE_INTEGER), -1),

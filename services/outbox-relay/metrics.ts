@@ -17,6 +17,18 @@ export const epochNumber = gauge("tideline_relay_epoch", "The number of the epoc
 export const rebuilding = gauge("tideline_relay_rebuilding", "1 while the log is brought into line with the tables")
 export const ackedSeq = gauge("tideline_relay_acked_sequence", "The highest stream sequence acknowledged")
 
+/** See room.ts. A limit of 0 is none. */
+export const room = {
+  outboxBytes: gauge("tideline_outbox_bytes", "Bytes of the outbox with its indexes"),
+  outboxPartitions: gauge("tideline_outbox_partitions", "Partitions of the outbox"),
+  oldestUnpublished: gauge("tideline_outbox_oldest_unpublished_seconds", "Age of the oldest change that is not known to be published"),
+  daysOfRoom: gauge("tideline_outbox_days_of_room", "Days until the outbox reaches TIDELINE_OUTBOX_WARN_BYTES, at the pace of the last whole day"),
+  storeBytes: gauge("tideline_jetstream_storage_bytes", "Bytes that the account has in JetStream's file store"),
+  storeLimit: gauge("tideline_jetstream_storage_limit_bytes", "Bytes that the account may have there"),
+  changesBytes: gauge("tideline_changes_bytes", "Bytes of CHANGES"),
+  changesLimit: gauge("tideline_changes_limit_bytes", "Bytes that CHANGES may have"),
+}
+
 export const asleepIs = (state: () => Wakefulness): void =>
   gaugeOf("tideline_relay_asleep", "1 while the relay waits for a notification alone", () => (state() === "asleep" ? 1 : 0))
 

@@ -36,7 +36,7 @@ export const relay = (settings: Settings, status: Status): Effect.Effect<never, 
   })
 
 /** Takes the lease and works, once. */
-const turn = ({ databaseUrl, directUrl, outboxDays, birth }: Settings, nats: Nats, status: Status) =>
+const turn = ({ databaseUrl, directUrl, outboxDays, outboxWarnBytes, birth }: Settings, nats: Nats, status: Status) =>
   Effect.gen(function* () {
     const lease = yield* takeLease(directUrl, status.standingBy)
     const bell = makeBell()
@@ -71,7 +71,7 @@ const turn = ({ databaseUrl, directUrl, outboxDays, birth }: Settings, nats: Nat
     )
     const state = { stopped: false }
     yield* Effect.acquireUseRelease(
-      Effect.sync(() => work({ nats, lease, sql, bell, status, outboxDays, birth, progress, rebuild: rebuildBell.ring, stopped: () => state.stopped })),
+      Effect.sync(() => work({ nats, lease, sql, bell, status, outboxDays, outboxWarnBytes, birth, progress, rebuild: rebuildBell.ring, stopped: () => state.stopped })),
       (working) => Effect.tryPromise({ try: () => working, catch: (cause) => (cause instanceof RelayStopped ? cause : postgresStopped(cause)) }),
       (working) =>
         Effect.promise(() => {

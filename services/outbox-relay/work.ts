@@ -31,6 +31,7 @@ import type { Progress } from "./progress.ts"
 import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
 import { keepPartitions } from "./retention.ts"
+import { watchRoom } from "./room.ts"
 import { setAside } from "./set-aside.ts"
 import type { Status } from "./status.ts"
 import type { StreamEnd, Torn } from "./stream-end.ts"
@@ -47,6 +48,7 @@ export interface Work {
   readonly bell: Bell
   readonly status: Status
   readonly outboxDays: number
+  readonly outboxWarnBytes: number
   readonly birth: StreamBirth
   /** Told how far everything is published. */
   readonly progress: Progress
@@ -74,6 +76,7 @@ export const work = async (on: Work): Promise<void> => {
   let published: string | null = null
   const retention = keepPartitions(lease.session, on.outboxDays, () => (lease.lost() ? null : published), (why) =>
     status.warn(`the outbox's partitions could not be looked after: ${why}`, "trying again within the hour; npx tideline doctor says how large the outbox is"))
+  const room = watchRoom({ session: lease.session, nats, warnBytes: on.outboxWarnBytes, published: () => (lease.lost() ? null : published), warn: status.warn })
   let moved = false
   /** To be said as soon as something was published, or there is nothing to publish: that the stream can be read says little. */
   let works: string | null = null
@@ -134,6 +137,7 @@ export const work = async (on: Work): Promise<void> => {
     metrics.epochNumber.set(Number.parseInt(cursor.epoch, 10))
     metrics.ackedSeq.set(last)
     works = decision.type === "open" ? `epoch ${cursor.epoch}: ${decision.epoch.reason}` : `going on after ${last}`
+    room.look()
     await aside.refresh(cursor.last, true)
     const takes = nats.connection.info?.max_payload ?? MESSAGE_BYTES
     if (takes < MESSAGE_BYTES) status.warn(`the server takes messages of ${takes} bytes, rows may make ones of ${MESSAGE_BYTES}`, `set max_payload to ${MESSAGE_BYTES} in the server's configuration; until then larger rows are set aside`)
@@ -236,6 +240,7 @@ export const work = async (on: Work): Promise<void> => {
     metrics.active.set(0)
     clearInterval(noting)
     retention.stop()
+    room.stop()
     stopListening()
   }
 }
