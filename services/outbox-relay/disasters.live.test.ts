@@ -378,6 +378,8 @@ const dumpAndLoad = async (): Promise<TestPostgres> => {
 }
 
 it("Postgres dumped and loaded into a new cluster: the old ids never count there, and its log is told from the old cluster's", async () => {
+  await sql`create table if not exists public.large (id int primary key, v int)`
+  await sql`select tide.track('public.large', entity => 'large')`
   const first = await start()
   await settles(first)
   await sql`insert into item select g, 'p1', 1 from generate_series(7000, 7100) g`
