@@ -2,7 +2,7 @@
  * Rows in the order of a window become batches: whole transactions, several small ones in one batch; one that is larger than a batch goes
  * in consecutive pieces. Pure: rows in, batches out.
  */
-import { BATCH_BYTES, BATCH_MESSAGES } from "#protocol/limits.ts"
+import { ALONE_MESSAGES, BATCH_BYTES, BATCH_MESSAGES } from "#protocol/limits.ts"
 import type { OutboxMessage, OutboxRow } from "./row.ts"
 import { toMessage } from "./row.ts"
 
@@ -10,6 +10,12 @@ export interface Bounds {
   readonly messages: number
   readonly bytes: number
 }
+
+const BATCHES: Bounds = { messages: BATCH_MESSAGES, bytes: BATCH_BYTES }
+
+/** How the rows of a small window are best published: a few transactions of one row each as messages of their own, anything else in batches. */
+export const boundsFor = (rows: ReadonlyArray<OutboxRow>): Bounds =>
+  rows.length <= ALONE_MESSAGES && rows.every((row) => row.count === 1) ? { ...BATCHES, messages: 1 } : BATCHES
 
 /** Not empty. After it everything of the window up to its last message's row is published. */
 export type Batch = ReadonlyArray<OutboxMessage>
@@ -28,7 +34,7 @@ export interface Packer {
 export const packer = (
   give: (batch: Batch) => void,
   published = 0,
-  bounds: Bounds = { messages: BATCH_MESSAGES, bytes: BATCH_BYTES },
+  bounds: Bounds = BATCHES,
   message = toMessage,
 ): Packer => {
   /** Whole transactions, or the last piece of a large one. */

@@ -15,7 +15,7 @@ import { randomBytes } from "node:crypto"
 import type { Nats } from "#nats/connection.ts"
 import type { StreamBirth } from "#nats/streams.ts"
 import type { Sql } from "#db/postgres.ts"
-import { BATCH_MESSAGES, MESSAGE_BYTES, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
+import { BATCH_MESSAGES, MESSAGE_BYTES, RELAY_NOTE_MS, RELAY_RETRY_MS, UNHURRIED_ROWS } from "#protocol/limits.ts"
 import type { Bell } from "./bell.ts"
 import type { RelayCursor } from "./cursor.ts"
 import { advance, claimed, highestOf, windowDone } from "./cursor.ts"
@@ -26,12 +26,13 @@ import type { Lease } from "./lease.ts"
 import { note, noteOpening, noteRebuild, recall } from "./memory.ts"
 import * as metrics from "./metrics.ts"
 import type { Batch } from "./pack.ts"
-import { packer } from "./pack.ts"
+import { boundsFor, packer } from "./pack.ts"
 import type { Progress } from "./progress.ts"
 import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
 import { keepPartitions } from "./retention.ts"
 import { watchRoom } from "./room.ts"
+import type { OutboxRow } from "./row.ts"
 import { setAside } from "./set-aside.ts"
 import type { Status } from "./status.ts"
 import type { StreamEnd, Torn } from "./stream-end.ts"
@@ -190,15 +191,15 @@ export const work = async (on: Work): Promise<void> => {
       }
       metrics.looks.add()
       const { window, rows } = await lookAfter(sql, cursor.last)
-      const found = rows === null || rows.length > 0
       if (rows === null) {
         cursor = advance(cursor, window, 0, 0)
+        await wake.flooded()
         continue
       }
-      if (found) {
+      if (rows.length > 0) {
         const ready: Array<Batch> = []
         await aside.refresh(cursor.last)
-        const pack = packer((batch) => ready.push(batch), 0, undefined, aside.message)
+        const pack = packer((batch) => ready.push(batch), 0, boundsFor(rows), aside.message)
         for (const row of rows) pack.add(row)
         pack.end()
         await aside.note()
@@ -206,7 +207,8 @@ export const work = async (on: Work): Promise<void> => {
           const { tx, id } = batch.at(-1)!.row
           await put(out, batch, i === ready.length - 1 ? windowDone(cursor, window) : advance(cursor, window, tx, id))
         }
-      } else {
+      }
+      if (rows.length <= UNHURRIED_ROWS) {
         await out.settle()
         published = window
         sayWorks()
@@ -214,7 +216,7 @@ export const work = async (on: Work): Promise<void> => {
         on.progress.published(window, known!.ackedSeq)
       }
       cursor = windowDone(cursor, window)
-      await wake.next(found, window)
+      await wake.next(transactionsIn(rows), window)
       if (moved) throw natsStopped(new Error("the connection was lost"))
       if (lease.lost()) throw postgresStopped(new Error("the session with the lease has ended"))
     }
@@ -258,6 +260,9 @@ const afterTorn = async (sql: Sql, torn: Torn, cursor: RelayCursor): Promise<Rel
     hint: "it is not the stream of this outbox, or its partitions were removed by hand: remove the streams to have them made again",
   })
 }
+
+/** The last row of each has the transaction's largest id. */
+const transactionsIn = (rows: ReadonlyArray<OutboxRow>): number => rows.reduce((sum, row) => (row.id === row.tx ? sum + 1 : sum), 0)
 
 /** Asked to stop in the middle of a window; what is published is published. */
 class Stop extends Error {}
