@@ -1,5 +1,5 @@
 /** The floor of the relay: the messages that it published, published again by the bare library in atomic batches, one after the other. */
-import { jetstream, jetstreamManager } from "@nats-io/jetstream"
+import { jetstream, jetstreamManager, PersistMode } from "@nats-io/jetstream"
 import { headers } from "@nats-io/nats-core"
 import type { MsgHdrs, NatsConnection } from "@nats-io/nats-core"
 import { connect } from "@nats-io/transport-node"
@@ -10,6 +10,7 @@ import { serve } from "./worker.ts"
 interface Message { readonly subject: string; readonly data: Uint8Array; readonly headers: MsgHdrs }
 
 const STREAM = "FLOOR"
+const MIRROR = "FLOOR_STATE"
 let connection: NatsConnection
 let messages: Array<Message> = []
 
@@ -27,12 +28,13 @@ const jobs = {
     }
     return bytes
   },
-  /** Publishes them all into an empty stream. Gives milliseconds. */
-  publish: async (): Promise<number> => {
+  /** Publishes them all into an empty stream, with a mirror of the newest of each subject if wanted, as CHANGES has one. Gives milliseconds. */
+  publish: async ({ mirrored }: { readonly mirrored: boolean }): Promise<number> => {
     const manager = await jetstreamManager(connection)
     const js = jetstream(connection)
-    await manager.streams.delete(STREAM).catch(() => {})
+    for (const stream of [MIRROR, STREAM]) await manager.streams.delete(stream).catch(() => {})
     await manager.streams.add({ name: STREAM, subjects: ["floor.>"], allow_atomic: true, allow_msg_ttl: true })
+    if (mirrored) await manager.streams.add({ name: MIRROR, mirror: { name: STREAM }, max_msgs_per_subject: 1, allow_msg_ttl: true, persist_mode: PersistMode.Async })
     const started = performance.now()
     for (let at = 0; at < messages.length; at += BATCH_MESSAGES) {
       const [first, ...rest] = messages.slice(at, at + BATCH_MESSAGES)

@@ -63,11 +63,11 @@ export const relayBacklog: Benchmark = {
     const little = yield* publish(LITTLE)
     const large = yield* publish(LARGE)
     yield* worker.ask("load", { url: stack.natsUrl, from: large.before + 1, count: FLOOR_ROWS })
-    const floor = FLOOR_ROWS / ((yield* worker.ask("publish", undefined)) / 1000)
+    const floor = FLOOR_ROWS / ((yield* worker.ask("publish", { mirrored: true })) / 1000)
     const of = `${large.rows.toLocaleString("en")} rows: ${LARGE.bulks} statements of ${LARGE.bulkRows.toLocaleString("en")} and ${LARGE.small.toLocaleString("en")} transactions of ${SMALL_ROWS}`
     return [
       more("relay.backlog", "rows/s", large.rate, floor,
-        `a backlog of ${of}: in the stream ${large.seconds.toFixed(0)} s after the relay was started, the first after ${large.untilFirst.toFixed(1)} s (${little.untilFirst.toFixed(1)} with ${little.rows.toLocaleString("en")} rows); floor: bare atomic batches of 1,000`),
+        `a backlog of ${of}: in the stream ${large.seconds.toFixed(0)} s after the relay was started, the first after ${large.untilFirst.toFixed(1)} s (${little.untilFirst.toFixed(1)} with ${little.rows.toLocaleString("en")} rows); floor: bare atomic batches of 1,000, to a stream with a mirror like ours`),
       less("relay.backlog.memory", "MB", large.peakMb, little.peakMb,
         `the most resident memory that the relay had, with a backlog of ${of}; floor: with a hundredth of it`),
     ]

@@ -21,9 +21,9 @@ interface Rate {
 }
 
 const RATES: ReadonlyArray<Rate> = [
-  { perSecond: 1, seconds: 40, rounds: 1, together: true },
+  { perSecond: 1, seconds: 30, rounds: 1, together: true },
   { perSecond: 100, seconds: 5, rounds: 2, together: false },
-  { perSecond: 5_000, seconds: 4, rounds: 2, together: false },
+  { perSecond: 5_000, seconds: 3, rounds: 2, together: false },
 ]
 const IDS = 1_000
 const CHANNEL = "bench_row"

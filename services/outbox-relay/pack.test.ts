@@ -1,8 +1,9 @@
 import { expect } from "vitest"
+import { ALONE_MESSAGES } from "#protocol/limits.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
 import type { Batch } from "./pack.ts"
-import { packer } from "./pack.ts"
+import { boundsFor, packer } from "./pack.ts"
 import type { OutboxRow } from "./row.ts"
 
 /** Transactions one after the other, as a window gives them. */
@@ -58,4 +59,12 @@ property("counts on in a transaction that was published in part", 100, (random) 
   expect(rest.flat().map((m) => /, (\d+\/\d+)/.exec(m.headers)![1])).toEqual(
     rows.slice(published).map((row, i) => (row.xid === "1" ? `${published + i + 1}/${row.count}` : `${i + published - rows[0]!.count + 1}/3`)),
   )
+})
+
+property("a few transactions of one row go alone, and no transaction is split for it", 200, (random) => {
+  const sizes = Array.from({ length: 1 + random.int(2 * ALONE_MESSAGES) }, () => (random.chance(0.1) ? 1 + random.int(3) : 1))
+  const rows = rowsOf(random, sizes)
+  const batches = pack(rows, boundsFor(rows))
+  expect(batches.flat().map((m) => m.row.id)).toEqual(rows.map((r) => r.id))
+  expect(batches.length).toBe(rows.length <= ALONE_MESSAGES && sizes.every((size) => size === 1) ? rows.length : 1)
 })

@@ -92,7 +92,13 @@ export const streamWindow = async (
   const open = () => Promise.all([sql`begin`, sql`select tide.open_window(${xmax}::text::xid8, ${running}::text::xid8[], ${window}::text::pg_snapshot, ${tx}, ${id})`])
   try {
     await twice(open)
-    for (let rows = await fetch(); rows.length > 0; rows = await fetch()) await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
+    let next = fetch()
+    for (let rows = await next; rows.length > 0; rows = await next) {
+      // What comes next is read while this is published. It is awaited then; until then nobody listens.
+      next = fetch()
+      next.catch(() => {})
+      await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
+    }
   } finally {
     // Nothing was written. Where the connection has gone, so has the transaction.
     await sql`rollback`.catch(() => {})
