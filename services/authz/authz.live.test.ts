@@ -1,6 +1,6 @@
 /** authz on a real nats-server; the tests write the log themselves, as the relay would. */
 import { headers as natsHeaders } from "@nats-io/nats-core"
-import { jetstream } from "@nats-io/jetstream"
+import { DiscardPolicy, jetstream } from "@nats-io/jetstream"
 import { Effect, Exit, Logger, Scope } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
@@ -70,7 +70,7 @@ afterAll(async () => {
   await server.stop()
 })
 
-const emptyStreams = async (config: Partial<typeof changesConfig> & Record<string, unknown> = {}) => {
+const emptyStreams = async (config: Omit<Partial<typeof changesConfig>, "discard"> & Record<string, unknown> = {}) => {
   for (const name of [STATE, CHANGES]) await operator.jetstream.streams.delete(name).catch(() => {})
   await operator.jetstream.streams.add({ ...changesConfig, ...config, deny_purge: false })
   await operator.jetstream.streams.add(stateConfig)
@@ -182,7 +182,7 @@ describe("authz over NATS", () => {
 
 describe("authz where CHANGES no longer holds everything", () => {
   it("takes what is older from STATE, and does not vouch for what was before", async () => {
-    await emptyStreams({ max_msgs: 30 })
+    await emptyStreams({ discard: DiscardPolicy.Old, max_msgs: 30 })
     await write("_grant", "old", grantRow("user:ada"))
     await write("_grant", "gone", grantRow("user:ada", { scope: "p2" }))
     const goneAt = await write("_grant", "gone", null, { before: grantRow("user:ada", { scope: "p2" }) })

@@ -105,7 +105,7 @@ const relayOnce = async (random: Random, stream: Array<OutboxRow>, start: RelayC
           stream.push(row)
           cursor = advance(cursor, window, row.tx, row.id)
         }
-        return Promise.resolve()
+        return Promise.resolve(true)
       })
       cursor = windowDone(cursor, window)
     } catch (cause) {

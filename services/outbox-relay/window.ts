@@ -68,23 +68,24 @@ export const skip = async (sql: Sql, cursor: RelayCursor & { readonly window: st
   let left = rows
   let place: RelayCursor | null = null
   await streamWindow(sql, cursor, async (page) => {
-    const last = page[Math.min(left, page.length) - 1]
-    if (left > 0 && left <= page.length) place = advance(cursor, cursor.window, last!.tx, last!.id)
+    const last = page[Math.min(left, page.length) - 1]!
+    if (left <= page.length) place = advance(cursor, cursor.window, last.tx, last.id)
     left -= page.length
+    return left > 0
   })
   return place
 }
 
 /**
- * Hands the rows of the cursor's window, from where the cursor stands, to `take` some at a time, and waits for it. `published`: how many
- * rows of the first row's transaction were published before. The transaction is spelled out, on the one connection of `sql`: one that the
+ * Hands the rows of the cursor's window, from where the cursor stands, to `take` some at a time, waits for it, and goes on where it says
+ * true; answers whether it always did. `published`: how many rows of the first row's transaction were published before. The transaction is spelled out, on the one connection of `sql`: one that the
  * driver keeps open would, with its connection gone, throw where nobody catches.
  */
 export const streamWindow = async (
   sql: Sql,
   cursor: RelayCursor & { readonly window: string },
-  take: (rows: ReadonlyArray<OutboxRow>, published: number) => Promise<void>,
-): Promise<void> => {
+  take: (rows: ReadonlyArray<OutboxRow>, published: number) => Promise<boolean>,
+): Promise<boolean> => {
   const { last, window, tx, id } = cursor
   const [xmax, running] = bounds(last)
   const fetch = (): Promise<Array<OutboxRow & { done: number }>> => sql.unsafe(`fetch ${WINDOW_FETCH} from tide_window`)
@@ -97,8 +98,9 @@ export const streamWindow = async (
       // What comes next is read while this is published. It is awaited then; until then nobody listens.
       next = fetch()
       next.catch(() => {})
-      await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0)
+      if (!(await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0))) return false
     }
+    return true
   } finally {
     // Nothing was written. Where the connection has gone, so has the transaction.
     await sql`rollback`.catch(() => {})

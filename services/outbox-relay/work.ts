@@ -1,5 +1,5 @@
 /**
- * Hop 2, the loop: rows of `tide.outbox` (from db/functions/02_capture.sql) become messages of CHANGES (nats/streams.ts). Every committed row
+ * Hop 2: rows of `tide.outbox` (from db/functions/02_capture.sql) become messages of CHANGES (nats/streams.ts). Every committed row
  * exactly once, transactions whole, in commit order for each entity.
  *
  * Who knows what. The outbox has the rows; the stream has how far they are in it (the cursor on its last message); this process has
@@ -15,30 +15,29 @@ import { randomBytes } from "node:crypto"
 import type { Nats } from "#nats/connection.ts"
 import type { StreamBirth } from "#nats/streams.ts"
 import type { Sql } from "#db/postgres.ts"
-import { BATCH_MESSAGES, MESSAGE_BYTES, RELAY_NOTE_MS, RELAY_RETRY_MS, UNHURRIED_ROWS } from "#protocol/limits.ts"
+import { BATCH_MESSAGES, MESSAGE_BYTES, RELAY_NOTE_MS, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import type { Bell } from "./bell.ts"
 import type { RelayCursor } from "./cursor.ts"
-import { advance, claimed, highestOf, windowDone } from "./cursor.ts"
+import { claimed, highestOf } from "./cursor.ts"
 import { decideEpoch, epochMessage } from "./epoch.ts"
 import type { Decision, Remembered } from "./epoch.ts"
-import { natsStopped, postgresStopped, RelayStopped } from "./errors.ts"
+import { natsStopped, postgresStopped } from "./errors.ts"
 import type { Lease } from "./lease.ts"
+import { publishWindows } from "./loop.ts"
 import { note, noteOpening, noteRebuild, recall } from "./memory.ts"
 import * as metrics from "./metrics.ts"
 import type { Batch } from "./pack.ts"
-import { boundsFor, packer } from "./pack.ts"
 import type { Progress } from "./progress.ts"
 import type { Publisher } from "./publish.ts"
 import { publisher } from "./publish.ts"
 import { keepPartitions } from "./retention.ts"
 import { watchRoom } from "./room.ts"
-import type { OutboxRow } from "./row.ts"
 import { setAside } from "./set-aside.ts"
 import type { Status } from "./status.ts"
-import type { StreamEnd, Torn } from "./stream-end.ts"
+import type { StreamEnd } from "./stream-end.ts"
 import { readStreamEnd } from "./stream-end.ts"
+import { afterTorn } from "./torn.ts"
 import { waker } from "./wake.ts"
-import { lookAfter, skip, streamWindow } from "./window.ts"
 
 export interface Work {
   readonly nats: Nats
@@ -144,7 +143,8 @@ export const work = async (on: Work): Promise<void> => {
     if (takes < MESSAGE_BYTES) status.warn(`the server takes messages of ${takes} bytes, rows may make ones of ${MESSAGE_BYTES}`, `set max_payload to ${MESSAGE_BYTES} in the server's configuration; until then larger rows are set aside`)
     loud = decision.type === "open" && decision.epoch.previous !== null
     on.rebuild()
-    await publishOn(cursor, out)
+    await publishWindows({ sql, aside, stopped, put: (batch, place) => put(out, batch, place), caughtUp: (window) => caughtUp(out, window), flooded: wake.flooded, next }, cursor)
+    await out.settle()
   }
 
   const put = (out: Publisher, batch: Batch, cursor: RelayCursor): Promise<void> => {
@@ -160,67 +160,19 @@ export const work = async (on: Work): Promise<void> => {
     })
   }
 
-  /** Publishes what is left of the cursor's window as it is read. */
-  const publishStream = async (from: RelayCursor & { readonly window: string }, out: Publisher): Promise<void> => {
-    const ready: Array<Batch> = []
-    let pack: ReturnType<typeof packer> | null = null
-    const give = async (): Promise<void> => {
-      for (const batch of ready.splice(0)) {
-        const { tx, id } = batch.at(-1)!.row
-        await put(out, batch, advance(from, from.window, tx, id))
-      }
-      if (stopped()) throw new Stop()
-    }
-    await aside.refresh(from.last)
-    await streamWindow(sql, from, async (rows, published) => {
-      pack ??= packer((batch) => ready.push(batch), published, undefined, aside.message)
-      for (const row of rows) pack.add(row)
-      await aside.note()
-      await give()
-    })
-    ;(pack as ReturnType<typeof packer> | null)?.end()
-    await give()
+  /** Nothing is left of what this snapshot sees. */
+  const caughtUp = async (out: Publisher, window: string): Promise<void> => {
+    await out.settle()
+    published = window
+    sayWorks()
+    retention.tick()
+    on.progress.published(window, known!.ackedSeq)
   }
 
-  const publishOn = async (start: RelayCursor, out: Publisher): Promise<void> => {
-    let cursor = start
-    while (!stopped()) {
-      if (cursor.window !== null) {
-        await publishStream({ ...cursor, window: cursor.window }, out)
-        cursor = windowDone(cursor, cursor.window)
-      }
-      metrics.looks.add()
-      const { window, rows } = await lookAfter(sql, cursor.last)
-      if (rows === null) {
-        cursor = advance(cursor, window, 0, 0)
-        await wake.flooded()
-        continue
-      }
-      if (rows.length > 0) {
-        const ready: Array<Batch> = []
-        await aside.refresh(cursor.last)
-        const pack = packer((batch) => ready.push(batch), 0, boundsFor(rows), aside.message)
-        for (const row of rows) pack.add(row)
-        pack.end()
-        await aside.note()
-        for (const [i, batch] of ready.entries()) {
-          const { tx, id } = batch.at(-1)!.row
-          await put(out, batch, i === ready.length - 1 ? windowDone(cursor, window) : advance(cursor, window, tx, id))
-        }
-      }
-      if (rows.length <= UNHURRIED_ROWS) {
-        await out.settle()
-        published = window
-        sayWorks()
-        retention.tick()
-        on.progress.published(window, known!.ackedSeq)
-      }
-      cursor = windowDone(cursor, window)
-      await wake.next(transactionsIn(rows), window)
-      if (moved) throw natsStopped(new Error("the connection was lost"))
-      if (lease.lost()) throw postgresStopped(new Error("the session with the lease has ended"))
-    }
-    await out.settle()
+  const next = async (transactions: number, window: string): Promise<void> => {
+    await wake.next(transactions, window)
+    if (moved) throw natsStopped(new Error("the connection was lost"))
+    if (lease.lost()) throw postgresStopped(new Error("the session with the lease has ended"))
   }
 
   try {
@@ -229,7 +181,6 @@ export const work = async (on: Work): Promise<void> => {
         metrics.active.set(1)
         await fromTheEnd()
       } catch (cause) {
-        if (cause instanceof Stop) break
         const reason = postgresStopped(cause)
         metrics.stops.add()
         if (reason.reason === "postgres" || reason.reason === "fenced" || lease.lost()) throw reason
@@ -246,23 +197,3 @@ export const work = async (on: Work): Promise<void> => {
     stopListening()
   }
 }
-
-/** Where to go on after a part of a batch: its rows are the next ones of its window. */
-const afterTorn = async (sql: Sql, torn: Torn, cursor: RelayCursor): Promise<RelayCursor> => {
-  // A window that was streamed is at its end without a word of it; then the batch is of the next one.
-  const begun = cursor.window === null ? cursor : windowDone(cursor, cursor.window)
-  const from = cursor.window === torn.window ? cursor : advance(begun, torn.window, 0, 0)
-  const place = await skip(sql, { ...from, window: torn.window }, torn.rows).catch((cause: unknown) => Promise.reject(postgresStopped(cause)))
-  if (place !== null) return place
-  throw new RelayStopped({
-    reason: "stream",
-    message: `the stream ends with ${torn.rows} changes of a batch that the outbox does not have`,
-    hint: "it is not the stream of this outbox, or its partitions were removed by hand: remove the streams to have them made again",
-  })
-}
-
-/** The last row of each has the transaction's largest id. */
-const transactionsIn = (rows: ReadonlyArray<OutboxRow>): number => rows.reduce((sum, row) => (row.id === row.tx ? sum + 1 : sum), 0)
-
-/** Asked to stop in the middle of a window; what is published is published. */
-class Stop extends Error {}
