@@ -1,5 +1,5 @@
 /**
- * What `npm start`, `npm test` and `npm run bench` run first: plain JavaScript, no packages, any Node from 20. It installs what is missing -
+ * What `npm start`, `npm test`, `npm run bench` and `npm run faults` run first: plain JavaScript, no packages, any Node from 20. It installs what is missing -
  * the packages of the lockfile, with them the Node that the rest runs on, and for the tests a browser - then hands over and passes
  * signals on. It says what it does and how far it is; with nothing to do it says nothing.
  */
@@ -17,6 +17,7 @@ const PROGRAMS = {
   start: "dev/start.ts",
   test: "dev/test.ts",
   bench: "bench/main.ts",
+  faults: "test/faults/main.ts",
 }
 /** The Node that the packages bring: it runs TypeScript as it is. */
 const NODE_MAJOR = 24

@@ -41,10 +41,12 @@ export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Eff
     // The lease ends by silence, and not by what the operator's limits say of sessions that work.
     yield* run(() => session`
       select set_config('idle_session_timeout', ${`${LEASE_SILENCE_MS}ms`}, false), set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)`)
-    const tryLock = Effect.map(
-      run(() => session<Array<{ got: boolean }>>`select pg_try_advisory_lock(tide.lease_key()) as got`),
-      (rows) => rows[0]!.got && !lost,
-    )
+    // A session that was lost while it waited is another one now: what it gets it must not keep, or nobody would work.
+    const tryLock = run(async () => {
+      const [row] = await session<Array<{ got: boolean }>>`select pg_try_advisory_lock(tide.lease_key()) as got`
+      if (lost) throw new Error("the session that waits for the lease has ended")
+      return row!.got
+    })
     if (!(yield* tryLock)) {
       yield* waiting
       while (!(yield* tryLock)) yield* Effect.sleep(LEASE_TRY_MS)

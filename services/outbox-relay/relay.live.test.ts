@@ -161,6 +161,24 @@ it("is superseded when it is stopped, and refused when it goes on", async () => 
   expect(await compareWithOutbox(sql, log)).toEqual([])
 }, 90_000)
 
+it("takes over though the session with which it stood by was lost and came back", async () => {
+  const first = await start()
+  await ready(first)
+  const second = await start()
+  await until(async () => (await second.reasons())?.length === 0, { what: "the second stands by" })
+  // The one that works has asked for other things since.
+  const asking = () => sql<Array<{ pid: number }>>`
+    select pid from pg_stat_activity where application_name = 'tideline relay lease' and query like '%pg_try_advisory_lock%' and pid <> pg_backend_pid()`
+  const waiting = await until(async () => {
+    const sessions = await asking()
+    return sessions.length === 1 && sessions[0]!.pid
+  }, { what: "one session asks for the lease" })
+  await sql`select pg_terminate_backend(${waiting})`
+  await until(async () => (await asking()).some(({ pid }) => pid !== waiting), { what: "it is back" })
+  await kill(first)
+  await ready(second)
+}, 60_000)
+
 it("sleeps without a query, wakes by a notification, and does not miss a transaction older than its sleep", async () => {
   const relay = await start()
   await ready(relay)

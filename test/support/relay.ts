@@ -3,6 +3,7 @@ import { spawn } from "node:child_process"
 import { once } from "node:events"
 import type { Sql } from "#db/postgres.ts"
 import { freePort } from "#dev/ports.ts"
+import { forgetProcess, watchProcess } from "#dev/watch.ts"
 import type { Log, LogMessage } from "#nats/log.ts"
 import { changeSubject } from "#protocol/subject.ts"
 import { Effect } from "effect"
@@ -13,7 +14,7 @@ const MAIN = fileURLToPath(new URL("../../services/outbox-relay/main.ts", import
 
 export interface RelayProcess {
   readonly pid: number
-  /** Resolves with the exit code when it has ended. */
+  /** Resolves with the exit code (null: a signal) when it has ended, however it did. */
   readonly ended: Promise<number | null>
   /** Sends the signal and, unless it only pauses, waits for the end; answers the exit code. */
   readonly end: (signal: "SIGTERM" | "SIGKILL") => Promise<number | null>
@@ -25,16 +26,21 @@ export interface RelayProcess {
   readonly log: () => string
 }
 
-/** Starts a relay, with more settings if given; it ends with this process at the latest. */
+/** Starts a relay, with more settings if given, in a process group of its own; it ends with this process at the latest, even where it is stopped by a signal. */
 export const startRelay = async (databaseUrl: string, natsUrl: string, settings: Readonly<Record<string, string>> = {}): Promise<RelayProcess> => {
   const port = await Effect.runPromise(freePort())
   const child = spawn(process.execPath, [MAIN], {
     stdio: ["pipe", "pipe", "pipe"],
+    detached: true,
     env: { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, TIDELINE_OBSERVE_PORT: String(port), TIDELINE_SUPERVISED: "1", ...settings },
   })
+  watchProcess(child.pid!, "SIGTERM")
   let log = ""
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()))
-  const ended = once(child, "exit").then(([code]) => code as number | null)
+  const ended = once(child, "exit").then(([code]) => {
+    forgetProcess(child.pid!)
+    return code as number | null
+  })
   const ask = async (path: string): Promise<string | null> => fetch(`http://127.0.0.1:${port}${path}`).then((r) => r.text(), () => null)
   return {
     pid: child.pid!,

@@ -1,0 +1,12 @@
+/** Every kind of fault. */
+import { killNats, killPostgres, killRelay, killRelays } from "./kill.ts"
+import type { FaultKind } from "./kind.ts"
+import { cut, hang, late, slow } from "./network.ts"
+import { pauseNats, pauseRelay } from "./pause.ts"
+import { deleteChanges, deleteStreams, restoreChanges, restoreStreams } from "./restore.ts"
+import { restartServers, stopRelay } from "./stop.ts"
+
+export const KINDS: ReadonlyArray<FaultKind> = [
+  killRelay, killRelays, killNats, killPostgres, stopRelay, restartServers, pauseRelay, pauseNats, cut, hang, slow, late,
+  restoreStreams, restoreChanges, deleteStreams, deleteChanges,
+]
