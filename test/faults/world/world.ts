@@ -145,6 +145,8 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
     mark: async (deadline) => {
       const v = ++marks
       await until(() => sql`update fault.mark set v = ${v} where id = 0`, { what: "Postgres takes a row", deadline, every: 20 })
+      // A question that is asked while the server is away waits out its own time.
+      await until(nats.connected, { what: "nats-server is back", deadline })
       await until(async () => {
         const [newest] = await log.latest([{ scope: null, entity: "mark", id: "0" }])
         return newest !== undefined && (JSON.parse(newest.body) as { v: number }).v >= v

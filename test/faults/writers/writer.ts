@@ -37,7 +37,7 @@ export interface Writers {
 }
 
 /** Milliseconds after which a step is given up: a connection died and nobody told it. */
-const PATIENCE_MS = 15_000
+const PATIENCE_MS = 5_000
 /** Milliseconds before the next try where Postgres does not answer. */
 const AWAY_MS = 100
 
