@@ -117,6 +117,8 @@ export const work = async (on: Work): Promise<void> => {
     let cursor: RelayCursor
     let last = end.last
     if (decision.type === "open") {
+      // From here on Postgres knows of the epoch: a note of what was acknowledged in the one before would take that back.
+      known = null
       const snapshot = await noteOpening(lease.session, end, decision)
       cursor = { ...found, last: found.last ?? snapshot }
       // Once, or as often as it takes to get past the end of a mirror that did not lose what CHANGES lost: up to there it takes nothing new.

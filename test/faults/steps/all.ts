@@ -78,7 +78,7 @@ export const STEPS: ReadonlyArray<Step> = [
   } },
   { name: "acknowledged", what: "a batch is acknowledged, the next look has not begun", provoke: null, trap: beforeNext(acknowledges, looks) },
   { name: "noting", what: "the acknowledged sequence is about to be noted in Postgres", provoke: null, trap: before((f, d) => runs(f, d, LEASE, "save_relay_state")) },
-  { name: "waking", what: "the wake lock is taken, the relay does not know", provoke: "flurry", trap: beforeNext((f, d) => runs(f, d, LEASE, "pg_try_advisory_lock(tide.wake_key"), (f, d) => answers(f, d, LEASE)) },
+  { name: "waking", what: "the wake lock is taken, the relay does not know", provoke: "rouse", trap: beforeNext((f, d) => runs(f, d, LEASE, "pg_try_advisory_lock(tide.wake_key"), (f, d) => answers(f, d, LEASE)) },
   { name: "falling-asleep", what: "the wake lock is let go, the relay does not know", provoke: "calm", trap: beforeNext((f, d) => runs(f, d, LEASE, "pg_advisory_unlock"), (f, d) => answers(f, d, LEASE)) },
   { name: "drowsy", what: "it waits for older transactions before it sleeps", provoke: "calm", trap: before((f, d) => runs(f, d, LEASE, "pg_current_xact_id")) },
 ]

@@ -56,15 +56,20 @@ export const arm = async (world: World, step: Step, random: Random): Promise<Mom
       })
     }
   })
+  // Whoever makes the writers stand still next must be alone with it.
+  let rousing: Promise<unknown> = Promise.resolve()
+  const rouseAgain = (): void => void (rousing = rousing.then(() => rouse(world)))
+  if (step.provoke === "rouse") rouseAgain()
   const calmed = await provoke(world, step)
   const patience = new AbortController()
   const gaveUp = after(STEP_MS, null, { signal: patience.signal }).catch(() => null)
   // What provokes a step may have to go on until it comes.
-  const again = step.provoke === "bulk" || step.provoke === "flurry" ? setInterval(() => void (step.provoke === "bulk" ? world.bulk() : world.flurry()), 1_500) : undefined
+  const again = step.provoke === "bulk" || step.provoke === "rouse" ? setInterval(() => void (step.provoke === "bulk" ? world.bulk() : rouseAgain()), 2_000) : undefined
   const moment = await Promise.race([sprung, gaveUp])
   patience.abort()
   clearInterval(again)
   clear()
+  await rousing
   if (calmed) world.writers.goOn()
   if (moment !== null) return moment
   for (const [, link] of links) link.release()
@@ -77,9 +82,7 @@ const provoke = async (world: World, { provoke }: Step): Promise<boolean> => {
     case "bulk":
       void world.bulk()
       break
-    case "flurry":
-      void world.flurry()
-      break
+    case "rouse":
     case "takeover":
       await (await world.active()).kill()
       break
@@ -93,4 +96,14 @@ const provoke = async (world: World, { provoke }: Step): Promise<boolean> => {
     case null:
   }
   return false
+}
+
+/** Milliseconds without a change after which a relay has let go of its wake lock. */
+const REST_MS = 300
+
+const rouse = async (world: World): Promise<void> => {
+  await world.writers.standStill()
+  await after(REST_MS)
+  world.writers.goOn()
+  await world.flurry()
 }

@@ -3,8 +3,8 @@ import type { Direction, Frame } from "../world/frames.ts"
 import type { Verdict } from "../world/link.ts"
 import type { Random } from "#test/support/random.ts"
 
-/** What is done so that the step comes soon. calm: a flurry, then nobody writes. takeover: the relay that works is killed. loss: an older copy of the streams. */
-export type Provocation = "flurry" | "bulk" | "calm" | "takeover" | "loss"
+/** What is done so that the step comes soon. rouse: nobody writes for a moment, then a flurry. calm: a flurry, then nobody writes. takeover: the relay that works is killed. loss: an older copy of the streams. */
+export type Provocation = "rouse" | "bulk" | "calm" | "takeover" | "loss"
 
 /** Sees the messages of one relay until it says where to hold. */
 export interface Trap {

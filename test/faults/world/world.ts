@@ -10,6 +10,8 @@ import { connectNats } from "#nats/connection.ts"
 import type { Nats } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
 import type { Log } from "#nats/log.ts"
+import { CHANGES } from "#nats/streams.ts"
+import { changeSubject } from "#protocol/subject.ts"
 import { randomFrom } from "#test/support/random.ts"
 import type { Random } from "#test/support/random.ts"
 import { migratedPostgres, startNats } from "#test/support/servers.ts"
@@ -148,8 +150,9 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
       // A question that is asked while the server is away waits out its own time.
       await until(nats.connected, { what: "nats-server is back", deadline })
       await until(async () => {
-        const [newest] = await log.latest([{ scope: null, entity: "mark", id: "0" }])
-        return newest !== undefined && (JSON.parse(newest.body) as { v: number }).v >= v
+        // Asked of CHANGES: a mirror that lost its origin for a moment may take ten seconds to find it again.
+        const newest = await nats.jetstream.streams.getMessage(CHANGES, { last_by_subj: MARK })
+        return newest !== null && newest.json<{ v: number }>().v >= v
       }, { what: "a new change is published", deadline, every: 10 })
     },
     heal: async () => {
@@ -192,5 +195,6 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
   }
 }
 
+const MARK = changeSubject({ scope: null, entity: "mark", id: "0" })
 /** Commits in a flurry: enough to keep a relay awake for some looks. */
 const FLURRY = 300
