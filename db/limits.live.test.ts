@@ -1,6 +1,6 @@
 /** Bounds that SQL and TypeScript both know are the same. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { ENTITY_CODE_CHARS, MUTATION_ID_CHARS, ROW_BYTES, SETTING_BYTES, TOKEN_BYTES } from "#protocol/limits.ts"
+import { ENTITY_CODE_CHARS, LARGE_IMAGE_BYTES, MUTATION_ID_CHARS, ROW_BYTES, SETTING_BYTES, TOKEN_BYTES } from "#protocol/limits.ts"
 import { encodeToken, isEntityCode } from "#protocol/subject.ts"
 import { openDatabase, refusal } from "#test/support/database.ts"
 import type { TestDatabase } from "#test/support/database.ts"
@@ -30,6 +30,10 @@ describe("bounds in SQL", () => {
 
   it("let a row be as large as a message may be, less its headers", async () => {
     expect(await db.sql`select tide.row_bytes() as row, tide.setting_bytes() as setting`).toEqual([{ row: ROW_BYTES, setting: SETTING_BYTES }])
+  })
+
+  it("agree on what is too large to be read with others", async () => {
+    expect(await db.sql`select tide.large_bytes() as large`).toEqual([{ large: LARGE_IMAGE_BYTES }])
   })
 
   it("agree on codes, ids of mutations and pages", async () => {

@@ -44,7 +44,7 @@ describe("the services' roles", () => {
   it("tide_relay reads the outbox and its own state, and nothing else", async () => {
     expect(await relationRights("tide_relay")).toEqual(["select tide.message", "select tide.outbox", "select tide.rebuild", "select tide.relay_state"])
     expect(await functionRights("tide_relay")).toEqual([
-      "tide.drop_partitions(interval,pg_snapshot,interval)", "tide.held_addresses(pg_snapshot)", "tide.lease_key()", "tide.look(xid8,xid8[],integer)", "tide.make_partitions(integer)",
+      "tide.drop_partitions(interval,pg_snapshot,interval)", "tide.held_addresses(pg_snapshot)", "tide.image_at(text)", "tide.large_bytes()", "tide.lease_key()", "tide.look(xid8,xid8[],integer)", "tide.make_partitions(integer)",
       "tide.note_aside(json)", "tide.open_epoch(text,text,text,bigint,text,boolean,boolean)", "tide.open_window(xid8,xid8[],pg_snapshot,double precision,double precision)", "tide.outbox_size(pg_snapshot)", "tide.present_key()",
       "tide.rebuild_failed(bigint,text)", "tide.rebuild_gone(bigint,bigint,bigint,bigint,text[],text[],text[])", "tide.rebuild_read(bigint,integer)",
       "tide.rebuild_rows(bigint,bigint,text[],integer,text[])", "tide.save_relay_state(text,text,bigint,text)", "tide.system_identifier()", "tide.wake_key()",

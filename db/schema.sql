@@ -1345,6 +1345,14 @@ CREATE OR REPLACE FUNCTION tide.id_expression(relation oid, keys text[], alias t
 RETURN CASE WHEN (cardinality(keys) = 1) THEN format('%s.%I::text'::text, alias, (keys)[1]) ELSE (('('::text || (SELECT string_agg(CASE WHEN tide.is_plain_key_type(tide.column_type(id_expression.relation, k.name)) THEN format('%s.%I::text'::text, id_expression.alias, k.name) ELSE format('replace(replace(%s.%I::text, ''\'', ''\\''), '','', ''\,'')'::text, id_expression.alias, k.name) END, ' || '','' || '::text ORDER BY k.place) AS string_agg FROM unnest(id_expression.keys) WITH ORDINALITY k(name, place))) || ')'::text) END
 ;
 
+CREATE OR REPLACE FUNCTION tide.image_at(place text)
+ RETURNS text
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN (SELECT (o.after)::text AS after FROM tide.outbox o WHERE ((o.tableoid = (split_part(image_at.place, ' '::text, 1))::oid) AND (o.ctid = (split_part(image_at.place, ' '::text, 2))::tid)))
+;
+
 CREATE OR REPLACE FUNCTION tide.image_expression(relation oid, alias text)
  RETURNS text
  LANGUAGE sql
@@ -1462,6 +1470,13 @@ CREATE OR REPLACE FUNCTION tide.key_query(relation oid, keys text[])
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT ('select '::text || string_agg(format('$1[%s]::%I.%I as %I'::text, k.place, n.nspname, t.typname, k.name), ', '::text ORDER BY k.place)) FROM ((unnest(key_query.keys) WITH ORDINALITY k(name, place) JOIN pg_type t ON ((t.oid = (tide.column_type(key_query.relation, k.name))::oid))) JOIN pg_namespace n ON ((n.oid = t.typnamespace))))
+;
+
+CREATE OR REPLACE FUNCTION tide.large_bytes()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (16 * 1024)
 ;
 
 CREATE OR REPLACE FUNCTION tide.lease_key()
@@ -2648,6 +2663,10 @@ grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot,interval) to
 grant EXECUTE on function tide.fit_token(text,text) to tide_capture;
 
 grant EXECUTE on function tide.held_addresses(pg_snapshot) to tide_relay;
+
+grant EXECUTE on function tide.image_at(text) to tide_relay;
+
+grant EXECUTE on function tide.large_bytes() to tide_relay;
 
 grant EXECUTE on function tide.lease_key() to tide_relay;
 

@@ -138,6 +138,8 @@ export const DIRECT_BYTES = 16 * 1024 * 1024
 export const WINDOW_ROWS = 1_000
 /** Rows in one fetch of that cursor. */
 export const WINDOW_FETCH = 500
+/** Bytes as stored of a row's image that is not read together with others, but by itself (tide.large_bytes): a thousand of the others are some ten megabytes, and some hundred where they are as compressible as can be. */
+export const LARGE_IMAGE_BYTES = 16 * 1024
 /** Milliseconds the stream may take to acknowledge a batch before its outcome counts as unknown. */
 export const PUBLISH_TIMEOUT_MS = 10_000
 /**

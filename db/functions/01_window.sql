@@ -5,14 +5,25 @@
 drop function if exists tide.look(xid8, xid8[], integer);
 drop view if exists tide.message;
 
--- A row of the outbox as the relay takes it: texts and numbers. Ids fit a number for the first nine quadrillion changes.
+-- Bytes as stored of an image that does not come along with many others: the relay takes a thousand rows at once.
+create or replace function tide.large_bytes() returns integer language sql immutable parallel safe return 16 * 1024;
+
+-- A row of the outbox as the relay takes it: texts and numbers. Ids fit a number for the first nine quadrillion changes. Where the image
+-- is large, `place` says where it lies (tide.image_at): a row of the outbox is never updated, so it stays there.
 create view tide.message as
-select o.id::float8 as id, o.xid, o.entity, o.entity_id as "entityId", o.scope, o.op, o.after::text as after,
+select o.id::float8 as id, o.xid, o.entity, o.entity_id as "entityId", o.scope, o.op,
+  case when pg_column_size(o.after) <= tide.large_bytes() then o.after::text end as after,
+  case when pg_column_size(o.after) > tide.large_bytes() then o.tableoid || ' ' || o.ctid end as place,
   case when o.entity in ('_grant', '_member') then o.before::text end as before,
   to_char(o.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as at,
   o.user_id as "user", o.mutation_id as mutation, o.traceparent as trace
 from tide.outbox o;
 comment on view tide.message is 'A row of the outbox as the relay takes it';
+
+-- The image that lies at a place.
+create or replace function tide.image_at(place text) returns text
+language sql stable set search_path = pg_catalog, pg_temp
+return (select o.after::text from tide.outbox o where o.tableoid = split_part(place, ' ', 1)::oid and o.ctid = split_part(place, ' ', 2)::tid);
 
 -- What the snapshot with this xmax and these running transactions did not see and the calling statement's does; no more than so many rows.
 -- STABLE, so that its snapshot is the statement's.

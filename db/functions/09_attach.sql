@@ -33,7 +33,7 @@ revoke all on all functions in schema authz from public;
 grant execute on function
   tide.wake_key(), tide.lease_key(), tide.present_key(), tide.make_partitions(integer), tide.drop_partitions(interval, pg_snapshot, interval),
   tide.system_identifier(), tide.save_relay_state(text, text, bigint, text), tide.outbox_size(pg_snapshot), tide.note_aside(json), tide.held_addresses(pg_snapshot), tide.open_epoch(text, text, text, bigint, text, boolean, boolean),
-  tide.look(xid8, xid8[], integer), tide.open_window(xid8, xid8[], pg_snapshot, float8, float8),
+  tide.look(xid8, xid8[], integer), tide.large_bytes(), tide.image_at(text), tide.open_window(xid8, xid8[], pg_snapshot, float8, float8),
   tide.rebuild_read(bigint, integer), tide.rebuild_rows(bigint, bigint, text[], integer, text[]),
   tide.rebuild_gone(bigint, bigint, bigint, bigint, text[], text[], text[]), tide.rebuild_failed(bigint, text) to tide_relay;
 grant select on tide.message to tide_relay;

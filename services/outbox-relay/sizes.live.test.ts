@@ -5,6 +5,8 @@ import { expect, it } from "vitest"
 import { caughtUp, compareWithOutbox } from "#test/support/relay.ts"
 import { relayStand } from "#test/support/relay-stand.ts"
 import { until } from "#test/support/until.ts"
+import { beginning } from "./cursor.ts"
+import { lookAfter, streamWindow } from "./window.ts"
 
 const stand = relayStand()
 
@@ -72,3 +74,28 @@ it("publishes 200,000 rows of one transaction in consecutive pieces while small 
   expect(places).toHaveLength(rows)
   expect(await relay.end("SIGTERM")).toBe(0)
 }, 120_000)
+
+it("reads rows of two megabytes one by one, and publishes them among small ones", async () => {
+  await stand.sql`create table public.page (id int primary key, body text)`
+  await stand.sql`select tide.track('public.page', entity => 'page')`
+  const [before] = await stand.sql<[{ window: string }]>`select pg_current_snapshot()::text as window`
+  // Compressed, as they are stored, they are small.
+  await stand.sql`insert into page select g, case when g % 4 = 0 then repeat(md5(g::text), 65536) else 'small' end from generate_series(1, 12) g`
+  const reader = postgres(stand.pg.url("tide_relay"), { max: 1, onnotice: () => {} })
+  const { window, rows } = await lookAfter(reader, before.window)
+  expect(rows).toBe(null)
+  const read: Array<ReadonlyArray<number>> = []
+  const whole = await streamWindow(reader, { ...beginning("1-a", "s"), last: before.window, window }, (page) => {
+    read.push(page.map((row) => row.after!.length))
+    return Promise.resolve(true)
+  })
+  expect(whole).toBe(true)
+  const small = '{"id":1,"body":"small"}'.length
+  const large = (id: number): number => `{"id":${id},"body":""}`.length + 65_536 * 32
+  expect(read).toEqual([[small, small, small], [large(4)], [small, small, small], [large(8)], [small, small + 1, small + 1], [large(12)]])
+  await reader.end()
+  const relay = await stand.start()
+  await caughtUp(stand.sql, stand.log)
+  expect(await compareWithOutbox(stand.sql, stand.log)).toEqual([])
+  expect(await relay.end("SIGTERM")).toBe(0)
+}, 60_000)

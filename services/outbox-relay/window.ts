@@ -4,8 +4,8 @@
  * outbox row: all of T1's ids were drawn before it ended, and a snapshot that sees T2 sees T1. That is so where T2 waited for T1's lock
  * on a row, and where T2 wrote anything after it had seen T1. What T2 saw only after its last write is not told before it.
  *
- * A small window is one statement, which is one snapshot; it is put in order here. A large one is streamed through a cursor: what the
- * first snapshot saw stays visible, so the later one of the cursor adds nothing. The statements are in db/functions/01_window.sql.
+ * A small window is one statement, which is one snapshot; it is put in order here. A large one, by rows or by what is in them, is streamed
+ * through a cursor: what the first snapshot saw stays visible, so the later one of the cursor adds nothing. The statements are in db/functions/01_window.sql.
  */
 import type { Sql } from "#db/postgres.ts"
 import { WINDOW_FETCH, WINDOW_ROWS } from "#protocol/limits.ts"
@@ -18,11 +18,16 @@ import { parseSnapshot } from "./snapshot.ts"
 export interface Look {
   /** What the look saw, as text. */
   readonly window: string
-  /** Everything new in order, or null where that is more than WINDOW_ROWS: stream it. */
+  /** Everything new in order, or null where that is more than WINDOW_ROWS, or an image among it is large: stream it. */
   readonly rows: ReadonlyArray<OutboxRow> | null
 }
 
 type Found = Omit<OutboxRow, "tx" | "count">
+/** Where the image lies that is too large to come along. */
+interface Placed {
+  readonly place: string | null
+}
+type Streamed = OutboxRow & Placed & { readonly done: number }
 
 /** The window as it came: transactions are put in the order of their largest ids, which is all that order asks for. */
 export const inOrder = (found: ReadonlyArray<Found>): ReadonlyArray<OutboxRow> => {
@@ -55,12 +60,12 @@ const twice = <A>(ask: () => PromiseLike<A>): Promise<A> =>
 /** What there is after the snapshot `last`. One statement, which is one snapshot; any session will do. */
 export const lookAfter = async (sql: Sql, last: string): Promise<Look> => {
   const [xmax, running] = bounds(last)
-  const rows = await twice(() => sql<Array<Found & { window: string; id: number | null }>>`
+  const rows = await twice(() => sql<Array<Found & Placed & { window: string; id: number | null }>>`
     select s.window, m.* from (select pg_current_snapshot()::text as window) s
     left join lateral tide.look(${xmax}::text::xid8, ${running}::text::xid8[], ${WINDOW_ROWS + 1}) m on true`)
   const { window } = rows[0]!
   if (rows[0]!.id === null) return { window, rows: [] }
-  return { window, rows: rows.length > WINDOW_ROWS ? null : inOrder(rows) }
+  return { window, rows: rows.length > WINDOW_ROWS || rows.some(({ place }) => place !== null) ? null : inOrder(rows) }
 }
 
 /** The cursor that says that `rows` rows more of its window are published. Null where there are not so many. */
@@ -76,6 +81,21 @@ export const skip = async (sql: Sql, cursor: RelayCursor & { readonly window: st
   return place
 }
 
+/** Consecutive rows; one with a large image by itself. */
+const runs = <A extends Placed>(rows: ReadonlyArray<A>): ReadonlyArray<ReadonlyArray<A>> => {
+  const all: Array<Array<A>> = []
+  for (const [i, row] of rows.entries()) {
+    if (i === 0 || row.place !== null || rows[i - 1]!.place !== null) all.push([row])
+    else all.at(-1)!.push(row)
+  }
+  return all
+}
+
+const imageAt = async (sql: Sql, place: string): Promise<string> => {
+  const [row] = await sql<Array<{ image: string }>>`select tide.image_at(${place}) as image`
+  return row!.image
+}
+
 /**
  * Hands the rows of the cursor's window, from where the cursor stands, to `take` some at a time, waits for it, and goes on where it says
  * true; answers whether it always did. `published`: how many rows of the first row's transaction were published before. The transaction is spelled out, on the one connection of `sql`: one that the
@@ -88,7 +108,7 @@ export const streamWindow = async (
 ): Promise<boolean> => {
   const { last, window, tx, id } = cursor
   const [xmax, running] = bounds(last)
-  const fetch = (): Promise<Array<OutboxRow & { done: number }>> => sql.unsafe(`fetch ${WINDOW_FETCH} from tide_window`)
+  const fetch = (): Promise<Array<Streamed>> => sql.unsafe(`fetch ${WINDOW_FETCH} from tide_window`)
   // Sent in one go: until the window is open, the operator's limits count the time between two statements.
   const open = () => Promise.all([sql`begin`, sql`select tide.open_window(${xmax}::text::xid8, ${running}::text::xid8[], ${window}::text::pg_snapshot, ${tx}, ${id})`])
   try {
@@ -98,7 +118,11 @@ export const streamWindow = async (
       // What comes next is read while this is published. It is awaited then; until then nobody listens.
       next = fetch()
       next.catch(() => {})
-      if (!(await take(rows, rows[0]!.tx === tx ? rows[0]!.done : 0))) return false
+      for (const run of runs(rows)) {
+        const [first] = run
+        const whole = first!.place === null ? run : [{ ...first!, after: await imageAt(sql, first!.place) }]
+        if (!(await take(whole, first!.tx === tx ? first!.done : 0))) return false
+      }
     }
     return true
   } finally {
