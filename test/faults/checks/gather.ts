@@ -31,7 +31,7 @@ const READ_MS = 60_000
 /** Evidence from the position on. Writers stand still when it resolves. */
 export const gather = async (world: World, from: Position): Promise<{ readonly evidence: Evidence; readonly to: Position }> => {
   const { sql, log, relays } = world
-  await world.writers.standStill()
+  await world.standStill()
   const complaints: Array<string> = relays.flatMap((relay) => [...relay.surprises()])
   const inTime = async (what: string, deadline: number, ask: () => Promise<boolean>): Promise<void> => {
     await until(ask, { what, deadline, every: 20 }).catch((cause: Error) => void complaints.push(cause.message))

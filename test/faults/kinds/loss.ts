@@ -10,7 +10,7 @@ const PATIENCE_MS = 30_000
 /** The streams as they were a moment ago; `CHANGES`: that alone, and the mirror is ahead of it. */
 export const loseTail = async (world: World, what: "everything" | "CHANGES"): Promise<void> => {
   const copy = await world.copyStore()
-  const from = await until(world.published, { what: "nats-server is back", deadline: PATIENCE_MS })
+  const from = await until(async () => (await world.published()) || null, { what: "nats-server is back", deadline: PATIENCE_MS })
   await until(async () => (await world.published()) >= from + LOST, { what: "more is published", deadline: PATIENCE_MS })
   await until(async () => {
     const [row] = await world.sql<Array<{ acked: string }>>`select acked_seq as acked from tide.relay_state`

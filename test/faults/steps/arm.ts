@@ -90,7 +90,7 @@ const provoke = async (world: World, { provoke }: Step): Promise<boolean> => {
       await loseTail(world, "everything")
       break
     case "calm":
-      await world.writers.standStill()
+      await world.standStill()
       await world.flurry()
       return true
     case null:
@@ -102,7 +102,7 @@ const provoke = async (world: World, { provoke }: Step): Promise<boolean> => {
 const REST_MS = 300
 
 const rouse = async (world: World): Promise<void> => {
-  await world.writers.standStill()
+  await world.standStill()
   await after(REST_MS)
   world.writers.goOn()
   await world.flurry()

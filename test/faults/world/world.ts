@@ -41,8 +41,10 @@ export interface World {
   /** The other one. */
   readonly other: (relay: Relay) => Relay
   /** One transaction of 2,500 rows; many small ones, one right after the other. */
-  readonly bulk: () => Promise<void>
-  readonly flurry: () => Promise<void>
+  readonly bulk: () => Promise<unknown>
+  readonly flurry: () => Promise<unknown>
+  /** Resolves when nobody has a transaction open; none begins until the writers go on. */
+  readonly standStill: () => Promise<void>
   /** The last sequence of CHANGES; 0 where there is none. */
   readonly published: () => Promise<number>
   /** Writes a row and waits until its change is in the stream. */
@@ -108,6 +110,7 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
   const hand = connect("provoker")
   undo.push(() => hand.end({ timeout: 1 }))
   let provoked = 0
+  let provoking: Promise<unknown> = Promise.resolve()
   const random: Random = randomFrom(seed)
   const turn: Turn = { sql: hand, random, pause: () => Promise.resolve(), next: () => `provoker:${++provoked}`, acknowledged: () => {} }
 
@@ -128,10 +131,16 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
       until(async () => {
         for (const relay of relays) if ((await relay.state()).active) return relay
         return null
-      }, { what: "a relay works", deadline: 30_000 }),
+      }, { what: "a relay works", deadline: 30_000 }).catch(async (cause: Error) => {
+        throw new Error(`${cause.message}: ${JSON.stringify(await Promise.all(relays.map((relay) => relay.state())))}`, { cause })
+      }),
     other: (relay) => relays.find((each) => each !== relay)!,
-    bulk: () => writeMany(turn, 2_500).catch(() => undefined),
-    flurry: async () => {
+    standStill: async () => {
+      await writers.standStill()
+      await provoking
+    },
+    bulk: () => (provoking = provoking.then(() => writeMany(turn, 2_500).catch(() => undefined))),
+    flurry: () => (provoking = provoking.then(async () => {
       const first = provoked
       provoked += FLURRY
       // One statement, many commits: nothing is waited for between them.
@@ -142,7 +151,7 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
           commit;
         end loop;
       end $$`).catch(() => undefined)
-    },
+    })),
     published,
     mark: async (deadline) => {
       const v = ++marks
@@ -197,4 +206,4 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
 
 const MARK = changeSubject({ scope: null, entity: "mark", id: "0" })
 /** Commits in a flurry: enough to keep a relay awake for some looks. */
-const FLURRY = 300
+const FLURRY = 2_000

@@ -1,9 +1,12 @@
 /** Small transactions of every kind over few rows: upserts, deletions, moves between scopes, savepoints; some undone, some long and idle. */
+import { setTimeout as after } from "node:timers/promises"
 import type { Writer } from "./writer.ts"
 import { transact, Undone } from "./writer.ts"
 
 const ROWS = 60
 const SCOPES = 3
+/** Milliseconds from a patient writer's last row to its commit, whoever waits for it. */
+const LATE_MS = 700
 
 /** `patient`: it leaves its transactions open for up to a second. */
 export const smallWriter = (name: string, patient: boolean): Writer => ({
@@ -25,6 +28,11 @@ export const smallWriter = (name: string, patient: boolean): Writer => ({
           if (random.chance(0.6)) throw new Undone()
         }).catch((cause: unknown) => (cause instanceof Undone ? undefined : Promise.reject(cause)))
         if (patient) await pause(random.int(500))
+      }
+      // It does not hurry at the end: its commit may come long after a relay has fallen asleep.
+      if (patient && random.chance(0.5)) {
+        await after(LATE_MS)
+        await pause(0)
       }
       if (random.chance(0.1)) throw new Undone()
     }),
