@@ -5,7 +5,7 @@ import { connect } from "#db/postgres.ts"
 import type { ConfigProblem } from "#observe/config-error.ts"
 import { connectNats } from "#nats/connection.ts"
 import type { Nats, NatsError } from "#nats/connection.ts"
-import { REBUILD_IDLE_S, RELAY_RETRY_MS } from "#protocol/limits.ts"
+import { POSTGRES_CLOSE_S, REBUILD_IDLE_S, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import { makeBell } from "./bell.ts"
 import type { RelayConfig } from "./config.ts"
 import { postgresStopped, RelayStopped } from "./errors.ts"
@@ -46,14 +46,14 @@ const turn = ({ databaseUrl, directUrl, outboxDays, outboxWarnBytes, birth }: Se
     lease.onLost(() => void sql.end({ timeout: 0 }))
     yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => lease.session.listen("tide_wake", bell.ring, bell.ring), catch: postgresStopped }),
-      (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : listening.unlisten().catch(() => {}))),
+      (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : inTime(listening.unlisten()))),
     )
     const rebuildBell = makeBell()
     // Most of the time there is nothing to do: then it is not connected.
     const rebuildSql = yield* connect({ url: databaseUrl, name: "tideline relay rebuild", idleTimeout: REBUILD_IDLE_S })
     yield* Effect.acquireRelease(
       Effect.tryPromise({ try: () => lease.session.listen("tide_rebuild", rebuildBell.ring, rebuildBell.ring), catch: postgresStopped }),
-      (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : listening.unlisten().catch(() => {}))),
+      (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : inTime(listening.unlisten()))),
     )
     const progress = makeProgress()
     const rebuilding = new AbortController()
@@ -66,7 +66,7 @@ const turn = ({ databaseUrl, directUrl, outboxDays, outboxWarnBytes, birth }: Se
       (ended) =>
         Effect.promise(() => {
           rebuilding.abort()
-          return ended
+          return inTime(ended)
         }),
     )
     const state = { stopped: false }
@@ -81,3 +81,10 @@ const turn = ({ databaseUrl, directUrl, outboxDays, outboxWarnBytes, birth }: Se
         }),
     )
   })
+
+/** A connection that is cut may swallow a farewell. It is not waited for: a relay that waits can take no lease. */
+const inTime = (farewell: Promise<unknown>): Promise<unknown> => {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise((resolve) => (timer = setTimeout(resolve, POSTGRES_CLOSE_S * 1_000)))
+  return Promise.race([farewell.catch(() => {}), late]).finally(() => clearTimeout(timer))
+}
