@@ -34,7 +34,16 @@ export const relayIdle: Benchmark = {
       }
       throw new Error("the relay did not fall asleep within 10 s")
     }
+    /** Its connection for rebuilds goes when nothing is to be rebuilt. */
+    const alone = async (): Promise<void> => {
+      for (let tries = 0; tries < 300; tries++) {
+        if ((await backends("tideline relay rebuild")).length === 0) return
+        await after(100)
+      }
+      throw new Error("the relay kept its connection for rebuilds for 30 s")
+    }
     yield* ask(asleep)
+    yield* ask(alone)
     const sessions = yield* ask(() => backends("tideline relay"))
     const worker = yield* startWorker<IdleJobs>(new URL("./idle-worker.ts", import.meta.url))
     yield* worker.ask("open", { databaseUrl: stack.databaseUrl, natsUrl: stack.natsUrl, name: NOTHING, sessions: sessions.length })

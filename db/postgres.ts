@@ -7,7 +7,7 @@ import { Effect, Schema } from "effect"
 import type { Scope } from "effect"
 import postgres from "postgres"
 import { behindPooler } from "./pooler.ts"
-import { POSTGRES_CLOSE_S, POSTGRES_CONNECT_S, POSTGRES_RECONNECT_S } from "#protocol/limits.ts"
+import { POSTGRES_ANSWER_MS, POSTGRES_CLOSE_S, POSTGRES_CONNECT_S, POSTGRES_RECONNECT_S } from "#protocol/limits.ts"
 
 export type Sql = postgres.Sql
 
@@ -36,7 +36,7 @@ export const connect = (options: ConnectOptions): Effect.Effect<Sql, CannotConne
     const target = yield* describe(options.url)
     const { onClose: _, ...trying } = options
     const pooled = yield* open({ ...trying, max: 1 }, { prepare: false, fetch_types: false }).pipe(
-      Effect.flatMap((sql) => Effect.tryPromise({ try: () => behindPooler(sql), catch: (cause) => explain(target, cause) })),
+      Effect.flatMap((sql) => Effect.tryPromise({ try: () => answerWithin(POSTGRES_ANSWER_MS, () => behindPooler(sql)), catch: (cause) => explain(target, cause) })),
       Effect.scoped,
     )
     return yield* open(options, { prepare: !pooled })
@@ -61,6 +61,18 @@ const open = (options: ConnectOptions, how: { readonly prepare: boolean; readonl
   )
 
 const close = (sql: Sql): Effect.Effect<void> => Effect.promise(() => sql.end({ timeout: POSTGRES_CLOSE_S }))
+
+/**
+ * The answer, or an error after so many milliseconds. A connection whose other end has gone without a word (a cable, a firewall that forgot
+ * it) brings neither answer nor end for a quarter of an hour; whoever waits must know how long an answer may take.
+ */
+export const answerWithin = <A>(ms: number, ask: () => PromiseLike<A>): Promise<A> => {
+  let timer: NodeJS.Timeout | undefined
+  const silence = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`Postgres has not answered for ${Math.round(ms / 1_000)} s`)), ms)
+  })
+  return Promise.race([ask(), silence]).finally(() => clearTimeout(timer))
+}
 
 const describe = (url: string): Effect.Effect<string, CannotConnect> =>
   Effect.try({

@@ -208,6 +208,10 @@ export const POSTGRES_CONNECT_S = 10
 export const POSTGRES_RECONNECT_S = 1
 /** How often two connections are asked in turn which session serves them, before a pooler is believed to keep them apart. */
 export const POOLER_ROUNDS = 5
+/** Milliseconds within which Postgres answers what takes it no time, or its connection counts as dead; and a look at the outbox, on a busy machine; and the next page of a large window, of which the first is sorted before it comes. */
+export const POSTGRES_ANSWER_MS = 12_000
+export const LOOK_ANSWER_MS = 30_000
+export const WINDOW_ANSWER_MS = 15 * 60_000
 /** Seconds that queries under way have to end when a connection is closed. */
 export const POSTGRES_CLOSE_S = 5
 

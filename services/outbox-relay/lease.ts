@@ -7,10 +7,10 @@ import { Effect } from "effect"
 import type { Scope } from "effect"
 import { behindPooler, shareSessions } from "#db/pooler.ts"
 import type { CannotConnect, Sql } from "#db/postgres.ts"
-import { connect } from "#db/postgres.ts"
+import { answerWithin, connect } from "#db/postgres.ts"
 import type { ConfigProblem } from "#observe/config-error.ts"
 import { notDirect } from "#observe/config-error.ts"
-import { LEASE_SILENCE_MS, LEASE_TOUCH_MS, LEASE_TRY_MS } from "#protocol/limits.ts"
+import { LEASE_SILENCE_MS, LEASE_TOUCH_MS, LEASE_TRY_MS, POSTGRES_ANSWER_MS } from "#protocol/limits.ts"
 import type { RelayStopped } from "./errors.ts"
 import { postgresStopped } from "./errors.ts"
 
@@ -32,11 +32,14 @@ export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Eff
     let lost = false
     const listeners = new Set<() => void>()
     const lose = (): void => {
+      if (lost) return
       lost = true
       for (const listener of listeners) listener()
+      // What still waits for its answer gets none.
+      void session.end({ timeout: 0 })
     }
-    const session = yield* connect({ url, name: "tideline relay lease", onClose: lose })
-    const run = <A>(query: () => Promise<A>): Effect.Effect<A, RelayStopped> => Effect.tryPromise({ try: query, catch: postgresStopped })
+    const session: Sql = yield* connect({ url, name: "tideline relay lease", onClose: lose })
+    const run = <A>(query: () => Promise<A>): Effect.Effect<A, RelayStopped> => Effect.tryPromise({ try: () => answerWithin(POSTGRES_ANSWER_MS, query), catch: postgresStopped })
     if (yield* run(() => behindPooler(session))) yield* refuseShared(url, session)
     // The lease ends by silence, and not by what the operator's limits say of sessions that work.
     yield* run(() => session`
@@ -52,7 +55,14 @@ export const takeLease = (url: string, waiting: Effect.Effect<void>): Effect.Eff
       while (!(yield* tryLock)) yield* Effect.sleep(LEASE_TRY_MS)
     }
     yield* Effect.acquireRelease(
-      Effect.sync(() => setInterval(() => void session`select 1`.catch(lose), LEASE_TOUCH_MS)),
+      Effect.sync(() => {
+        let answered = performance.now()
+        return setInterval(() => {
+          // Postgres has ended the session by now, and may have been unable to say so.
+          if (performance.now() - answered > LEASE_SILENCE_MS) lose()
+          else session`select 1`.then(() => (answered = performance.now()), lose)
+        }, LEASE_TOUCH_MS)
+      }),
       (timer) => Effect.sync(() => clearInterval(timer)),
     )
     return { session, lost: () => lost, onLost: (listener) => listeners.add(listener) }

@@ -1,11 +1,11 @@
 /** The relay's life: connections, the lease, then work; whatever is lost is got again, for ever. */
 import { Effect } from "effect"
 import type { Scope } from "effect"
-import { connect } from "#db/postgres.ts"
+import { answerWithin, connect } from "#db/postgres.ts"
 import type { ConfigProblem } from "#observe/config-error.ts"
 import { connectNats } from "#nats/connection.ts"
 import type { Nats, NatsError } from "#nats/connection.ts"
-import { POSTGRES_CLOSE_S, REBUILD_IDLE_S, RELAY_RETRY_MS } from "#protocol/limits.ts"
+import { POSTGRES_ANSWER_MS, POSTGRES_CLOSE_S, REBUILD_IDLE_S, RELAY_RETRY_MS } from "#protocol/limits.ts"
 import { makeBell } from "./bell.ts"
 import type { RelayConfig } from "./config.ts"
 import { postgresStopped, RelayStopped } from "./errors.ts"
@@ -45,14 +45,14 @@ const turn = ({ databaseUrl, directUrl, outboxDays, outboxWarnBytes, birth }: Se
     // A pooler may keep a query waiting for a Postgres that is gone.
     lease.onLost(() => void sql.end({ timeout: 0 }))
     yield* Effect.acquireRelease(
-      Effect.tryPromise({ try: () => lease.session.listen("tide_wake", bell.ring, bell.ring), catch: postgresStopped }),
+      Effect.tryPromise({ try: () => answerWithin(POSTGRES_ANSWER_MS, () => lease.session.listen("tide_wake", bell.ring, bell.ring)), catch: postgresStopped }),
       (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : inTime(listening.unlisten()))),
     )
     const rebuildBell = makeBell()
     // Most of the time there is nothing to do: then it is not connected.
     const rebuildSql = yield* connect({ url: databaseUrl, name: "tideline relay rebuild", idleTimeout: REBUILD_IDLE_S })
     yield* Effect.acquireRelease(
-      Effect.tryPromise({ try: () => lease.session.listen("tide_rebuild", rebuildBell.ring, rebuildBell.ring), catch: postgresStopped }),
+      Effect.tryPromise({ try: () => answerWithin(POSTGRES_ANSWER_MS, () => lease.session.listen("tide_rebuild", rebuildBell.ring, rebuildBell.ring)), catch: postgresStopped }),
       (listening) => Effect.promise(() => (lease.lost() ? Promise.resolve() : inTime(listening.unlisten()))),
     )
     const progress = makeProgress()

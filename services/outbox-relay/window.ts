@@ -7,8 +7,9 @@
  * A small window is one statement, which is one snapshot; it is put in order here. A large one, by rows or by what is in them, is streamed
  * through a cursor: what the first snapshot saw stays visible, so the later one of the cursor adds nothing. The statements are in db/functions/01_window.sql.
  */
+import { answerWithin } from "#db/postgres.ts"
 import type { Sql } from "#db/postgres.ts"
-import { WINDOW_FETCH, WINDOW_ROWS } from "#protocol/limits.ts"
+import { LOOK_ANSWER_MS, POSTGRES_CLOSE_S, WINDOW_ANSWER_MS, WINDOW_FETCH, WINDOW_ROWS } from "#protocol/limits.ts"
 import type { RelayCursor } from "./cursor.ts"
 import { advance } from "./cursor.ts"
 import type { OutboxRow } from "./row.ts"
@@ -60,9 +61,9 @@ const twice = <A>(ask: () => PromiseLike<A>): Promise<A> =>
 /** What there is after the snapshot `last`. One statement, which is one snapshot; any session will do. */
 export const lookAfter = async (sql: Sql, last: string): Promise<Look> => {
   const [xmax, running] = bounds(last)
-  const rows = await twice(() => sql<Array<Found & Placed & { window: string; id: number | null }>>`
+  const rows = await answerWithin(LOOK_ANSWER_MS, () => twice(() => sql<Array<Found & Placed & { window: string; id: number | null }>>`
     select s.window, m.* from (select pg_current_snapshot()::text as window) s
-    left join lateral tide.look(${xmax}::text::xid8, ${running}::text::xid8[], ${WINDOW_ROWS + 1}) m on true`)
+    left join lateral tide.look(${xmax}::text::xid8, ${running}::text::xid8[], ${WINDOW_ROWS + 1}) m on true`))
   const { window } = rows[0]!
   if (rows[0]!.id === null) return { window, rows: [] }
   return { window, rows: rows.length > WINDOW_ROWS || rows.some(({ place }) => place !== null) ? null : inOrder(rows) }
@@ -108,11 +109,11 @@ export const streamWindow = async (
 ): Promise<boolean> => {
   const { last, window, tx, id } = cursor
   const [xmax, running] = bounds(last)
-  const fetch = (): Promise<Array<Streamed>> => sql.unsafe(`fetch ${WINDOW_FETCH} from tide_window`)
+  const fetch = (): Promise<Array<Streamed>> => answerWithin(WINDOW_ANSWER_MS, () => sql.unsafe<Array<Streamed>>(`fetch ${WINDOW_FETCH} from tide_window`))
   // Sent in one go: until the window is open, the operator's limits count the time between two statements.
   const open = () => Promise.all([sql`begin`, sql`select tide.open_window(${xmax}::text::xid8, ${running}::text::xid8[], ${window}::text::pg_snapshot, ${tx}, ${id})`])
   try {
-    await twice(open)
+    await answerWithin(WINDOW_ANSWER_MS, () => twice(open))
     let next = fetch()
     for (let rows = await next; rows.length > 0; rows = await next) {
       // What comes next is read while this is published. It is awaited then; until then nobody listens.
@@ -127,6 +128,6 @@ export const streamWindow = async (
     return true
   } finally {
     // Nothing was written. Where the connection has gone, so has the transaction.
-    await sql`rollback`.catch(() => {})
+    await answerWithin(POSTGRES_CLOSE_S * 1_000, () => sql`rollback`).catch(() => {})
   }
 }
