@@ -83,8 +83,4 @@ const turn = ({ databaseUrl, directUrl, outboxDays, outboxWarnBytes, birth }: Se
   })
 
 /** A connection that is cut may swallow a farewell. It is not waited for: a relay that waits can take no lease. */
-const inTime = (farewell: Promise<unknown>): Promise<unknown> => {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise((resolve) => (timer = setTimeout(resolve, POSTGRES_CLOSE_S * 1_000)))
-  return Promise.race([farewell.catch(() => {}), late]).finally(() => clearTimeout(timer))
-}
+const inTime = (farewell: Promise<unknown>): Promise<unknown> => answerWithin(POSTGRES_CLOSE_S * 1_000, () => farewell).catch(() => {})
