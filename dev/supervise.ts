@@ -84,7 +84,7 @@ export const supervise = (what: Supervision): Effect.Effect<Supervised, never, S
         const now = yield* what.start
         yield* setChild(now)
         const ended = yield* Effect.raceFirst(now.ended, becomeReady)
-        const words = lastWords(now.lastLines())
+        const words = lastWords(now.lastLines(), ended.signal !== null)
         return words === null ? describeEnd(ended) : `${describeEnd(ended)}: ${words}`
       }),
     ).pipe(
