@@ -12,7 +12,7 @@
 import { CURSOR_VIEW_BYTES, SUBSCRIPTIONS, SUBSCRIPTION_IDS } from "./limits.ts"
 import type { ViewPattern } from "./grant.ts"
 import { normalise } from "./grant.ts"
-import { isAddressText, isEntityCode } from "./subject.ts"
+import { isAccessEntity, isAddressText, isEntityCode } from "./subject.ts"
 
 export interface Cursor {
   readonly epoch: string
@@ -49,7 +49,7 @@ export const parseView = (token: string): ReadonlyArray<ViewPattern> | null => {
   for (const item of spelled as ReadonlyArray<unknown>) {
     if (!Array.isArray(item) || item.length !== 3) return null
     const [entity, scope, id] = item as ReadonlyArray<unknown>
-    if (typeof entity !== "string" || !isEntityCode(entity) || !isPart(scope) || !isPart(id)) return null
+    if (typeof entity !== "string" || !(isEntityCode(entity) || isAccessEntity(entity)) || !isPart(scope) || !isPart(id)) return null
     patterns.push({ entity, scope, id })
   }
   return patterns

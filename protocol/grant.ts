@@ -42,7 +42,8 @@ export const intersect = (a: Pattern, b: Pattern): Pattern | null => {
   const entity = meet(a.entity, b.entity)
   const id = meet(a.id, b.id)
   if (scope === undefined || entity === undefined || id === undefined) return null
-  if (entity !== null && isSystemEntity(entity) && a.entity !== b.entity) return null
+  // The log's own must be named, and have no scope that a pattern could name.
+  if (entity !== null && isSystemEntity(entity) && (a.entity !== b.entity || scope !== null)) return null
   return { scope, entity, id }
 }
 

@@ -44,6 +44,8 @@ const entityCode = new RegExp(`^[a-z][a-z0-9_]{0,${ENTITY_CODE_CHARS - 1}}$`)
 /** Whether `code` can be a tracked table's entity code. */
 export const isEntityCode = (code: string): boolean => entityCode.test(code)
 export const isSystemEntity = (code: string): code is SystemEntity => Object.hasOwn(SYSTEM_SCOPES, code)
+/** Whether it is one of the log's own that clients may ask for as for any entity, and see if it was granted to them by name. */
+export const isAccessEntity = (code: string): boolean => isSystemEntity(code) && SYSTEM_SCOPES[code] === "_acl"
 
 const plain = /^[A-Za-z0-9\-:@,+/~=][A-Za-z0-9\-:@,+/~=_]*$/
 const unsafe = /[^A-Za-z0-9\-:@,+/~=_]/gu

@@ -212,7 +212,7 @@ export class Connection implements Member, Behind {
 
   #here(): Here {
     const { ring, epochs, entities } = this.#world
-    return { position: this.#outlet.position, head: ring.head, epochs, isTracked: (entity) => entities.isTracked(entity) }
+    return { position: this.#outlet.position, head: ring.head, epochs, isServed: (entity) => entities.isServed(entity) }
   }
 
   /** Sends what is pending, so that the position is the edge's. */

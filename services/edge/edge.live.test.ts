@@ -310,7 +310,7 @@ describe("bad input", () => {
   it("an entity that is not tracked, in a frame with others, changes nothing, and the connection stays", async () => {
     const scope = await freshScope()
     const client = await signedIn(one)
-    client.send({ type: "SUBSCRIBE", payload: { subscriptions: [{ entityCode: "task", scopes: [scope] }, { entityCode: "_grant" }] } })
+    client.send({ type: "SUBSCRIBE", payload: { subscriptions: [{ entityCode: "task", scopes: [scope] }, { entityCode: "_entity" }] } })
     expect((await client.next("ERROR")).payload.code).toBe("not_found")
     client.send({ type: "SUBSCRIBE", payload: { entityCode: "nothing" } })
     expect((await client.next("ERROR")).payload.code).toBe("not_found")

@@ -1,6 +1,7 @@
 /** Which tables are tracked: a fold of the log's `_schema` events. What is not here cannot be subscribed to. */
 import { Result, Schema } from "effect"
 import { TrackedEntity } from "#protocol/schema.ts"
+import { isAccessEntity } from "#protocol/subject.ts"
 import type { LogMessage } from "#nats/log.ts"
 
 const decode = Schema.decodeUnknownResult(Schema.fromJsonString(TrackedEntity))
@@ -18,6 +19,11 @@ export class Entities {
 
   isTracked(code: string): boolean {
     return this.#byCode.has(code)
+  }
+
+  /** Whether it can be asked for: a tracked table, or who may do what. To those who were not granted that by name it is as a table of which they see nothing. */
+  isServed(code: string): boolean {
+    return this.#byCode.has(code) || isAccessEntity(code)
   }
 
   get(code: string): TrackedEntity | undefined {

@@ -109,7 +109,7 @@ const answer = async (api: HttpApi, request: IncomingMessage, url: URL): Promise
   if (request.method === "POST" && first === "mutations" && second === undefined) return mutations(world, user, request)
   if (request.method !== "GET") throw fail("malformed", `${request.method} is not served here`, "GET, or POST /v1/mutations")
   if (first === "schema" && second === undefined) return ok(schemas(world))
-  if (!world.entities.isTracked(first)) throw nothing()
+  if (!world.entities.isServed(first)) throw nothing()
   const access = await world.accesses.resolve(user, world.ring.head, null)
   if (second === undefined) return rows(world, access, first, url.searchParams)
   if (!isAddressText(second)) throw nothing()

@@ -2,6 +2,7 @@
 import type { ViewPattern } from "#protocol/grant.ts"
 import { restrict } from "#protocol/grant.ts"
 import type { Address } from "#protocol/subject.ts"
+import { isAccessEntity } from "#protocol/subject.ts"
 import type { LogMessage } from "#nats/log.ts"
 import type { Access } from "./access.ts"
 import { changeJson } from "./event.ts"
@@ -64,7 +65,7 @@ const versionsNow = async (world: World, access: Access, entity: string, id: str
   const seen = restrict([{ entity, scope: null, id }], access.allowed)
   if (seen.length === 0) return []
   const found: Array<LogMessage> = []
-  if (world.entities.get(entity)?.scope_column === null) found.push(...(await world.log.latest([{ scope: null, entity, id }])))
+  if (isAccessEntity(entity) || world.entities.get(entity)?.scope_column === null) found.push(...(await world.log.latest([{ scope: null, entity, id }])))
   else if (seen.some((pattern) => pattern.scope === null)) {
     const page = (messages: ReadonlyArray<LogMessage>): void => void found.push(...messages)
     await world.replays.read({ patterns: seen, after: 0, upTo: Number.MAX_SAFE_INTEGER, start: () => {}, page, signal: new AbortController().signal })

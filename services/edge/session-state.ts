@@ -49,7 +49,7 @@ export interface Here {
   /** The edge's own position. */
   readonly head: number
   readonly epochs: Epochs
-  readonly isTracked: (entity: string) => boolean
+  readonly isServed: (entity: string) => boolean
 }
 
 export type UpInput = { readonly [F in Up as F["type"]]: { readonly type: F["type"]; readonly payload: F["payload"] } }[Up["type"]]

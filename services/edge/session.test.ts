@@ -8,7 +8,7 @@ import type { Effect, Here, Input, Phase, Session } from "./session-state.ts"
 import { NEW_SESSION } from "./session-state.ts"
 
 const epochs = new Epochs([{ id: "1-aa", previous: null, firstSeq: 1, reason: "the first", at: "" }])
-const here = (position = 0, head = 50): Here => ({ position, head, epochs, isTracked: (entity) => entity === "task" || entity === "note" })
+const here = (position = 0, head = 50): Here => ({ position, head, epochs, isServed: (entity) => entity === "task" || entity === "note" })
 const pattern = (entity: string, scope: string | null = null, id: string | null = null): ViewPattern => ({ entity, scope, id })
 const subscribe = (entityCode: string, over: Record<string, unknown> = {}): Input => ({ type: "SUBSCRIBE", payload: { entityCode, ...over } })
 const resolved = (session: Session, allowed: ReadonlyArray<ViewPattern>, over: Partial<Extract<Input, { type: "resolved" }>> = {}): Input => ({

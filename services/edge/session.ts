@@ -67,7 +67,7 @@ const touched = (...before: ReadonlyArray<Effect>): Cell<"touched"> => (session,
 const wishing = (
   onTaken: (session: Session, here: Here, payload: Extract<Input, { type: "SUBSCRIBE" }>["payload"], told: Effect) => Step,
 ): Cell<"SUBSCRIBE"> => (session, { payload }, here) => {
-  const wished = subscribe(session.subscriptions, payload, here.isTracked)
+  const wished = subscribe(session.subscriptions, payload, here.isServed)
   if (Result.isFailure(wished)) return to(session, error(wished.failure.code, wished.failure.message, wished.failure.hint))
   const mode = payload.mode ?? session.mode
   if (mode !== session.mode && session.subscriptions.list.length > 0)

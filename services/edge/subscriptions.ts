@@ -29,7 +29,7 @@ export interface Refusal {
 export const subscribe = (
   before: Subscriptions,
   payload: (typeof Subscribe.Type)["payload"],
-  isTracked: (entity: string) => boolean,
+  isServed: (entity: string) => boolean,
 ): Result.Result<Subscriptions, Refusal> => {
   const { entityCode, entityIds, scopes, subscriptions = [] } = payload
   const added: Array<Subscription> = [...subscriptions]
@@ -37,7 +37,7 @@ export const subscribe = (
   if (added.length === 0)
     return refuse("malformed", "SUBSCRIBE names nothing", "give entityCode, or subscriptions")
   for (const one of added) {
-    if (!isTracked(one.entityCode))
+    if (!isServed(one.entityCode))
       return refuse("not_found", `${JSON.stringify(one.entityCode.slice(0, 64))} is not a tracked entity`, "GET /v1/schema lists those that are")
     const bad = [...(one.entityIds ?? []), ...(one.scopes ?? [])].find((text) => !isAddressText(text))
     if (bad !== undefined)

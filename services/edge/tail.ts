@@ -9,6 +9,7 @@ import { Result, Schema } from "effect"
 import { Epoch } from "#protocol/epoch.ts"
 import { BATCH_BYTES, BATCH_MESSAGES } from "#protocol/limits.ts"
 import { nowMs } from "#observe/metrics.ts"
+import { isAccessEntity } from "#protocol/subject.ts"
 import type { Following, LogMessage } from "#nats/log.ts"
 import { Commands } from "./command.ts"
 import type { Connection } from "./connection.ts"
@@ -77,8 +78,10 @@ export const openTail = async (services: Services, lost: (why: string) => void):
     for (const message of messages) {
       const { entity } = message.address
       if (entity.charCodeAt(0) !== UNDERSCORE) events.push(new Event(message, end))
-      else if (entity === "_grant" || entity === "_member") (access ??= []).push(message)
-      else system(message)
+      else if (isAccessEntity(entity)) {
+        ;(access ??= []).push(message)
+        events.push(new Event(message, end))
+      } else system(message)
     }
     if (isLost) return
     // Whom it touches stops where the edge still is.

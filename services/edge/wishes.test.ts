@@ -36,7 +36,7 @@ describe("subscriptions", () => {
   it("are refused with a reason", () => {
     const code = (payload: Parameters<typeof subscribe>[1]) => Result.match(subscribe(NO_SUBSCRIPTIONS, payload, tracked), { onFailure: (bad) => bad.code, onSuccess: () => "taken" })
     expect(code({})).toBe("malformed")
-    expect(code({ entityCode: "_grant" })).toBe("not_found")
+    expect(code({ entityCode: "_epoch" })).toBe("not_found")
     expect(code({ entityCode: "task", entityIds: ["a\0"] })).toBe("malformed")
     expect(code({ subscriptions: Array.from({ length: 101 }, (_, i) => ({ entityCode: "task", scopes: [String(i)] })) })).toBe("too_large")
   })

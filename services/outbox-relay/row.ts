@@ -2,7 +2,7 @@
 import type { Operation } from "#protocol/event.ts"
 import { encodeHeader, formatTransaction, HEADER } from "#protocol/event.ts"
 import { TOMBSTONE_DAYS } from "#protocol/limits.ts"
-import { changeSubject, isSystemEntity, SYSTEM_SCOPES } from "#protocol/subject.ts"
+import { changeSubject, isAccessEntity } from "#protocol/subject.ts"
 
 /** As window.ts selects it. Ids fit a number for the first nine quadrillion changes. */
 export interface OutboxRow {
@@ -39,7 +39,6 @@ export interface OutboxMessage {
 
 /** How long STATE keeps what says that something is gone. */
 export const TOMBSTONE_TTL = `${TOMBSTONE_DAYS * 24}h`
-const carriesBefore = (entity: string): boolean => isSystemEntity(entity) && SYSTEM_SCOPES[entity] === "_acl"
 
 /** The message of the row, which is the `position`th (from 1) of its transaction. */
 export const toMessage = (row: OutboxRow, position: number): OutboxMessage => {
@@ -50,7 +49,7 @@ export const toMessage = (row: OutboxRow, position: number): OutboxMessage => {
   if (mutation !== null) headers += `${HEADER.mutation}: ${encodeHeader(mutation)}\r\n`
   if (trace !== null) headers += `${HEADER.trace}: ${encodeHeader(trace)}\r\n`
   if (body === "") headers += `Nats-TTL: ${TOMBSTONE_TTL}\r\n`
-  if (before !== null && carriesBefore(row.entity)) headers += `${HEADER.before}: ${encodeHeader(before)}\r\n`
+  if (before !== null && isAccessEntity(row.entity)) headers += `${HEADER.before}: ${encodeHeader(before)}\r\n`
   const subject = changeSubject({ scope: row.scope, entity: row.entity, id: row.entityId })
   return { row, subject, headers, body, bytes: Buffer.byteLength(headers) + Buffer.byteLength(body) }
 }

@@ -19,7 +19,7 @@ import type { Requests } from "../../services/edge/requests.ts"
 import { Turns } from "../../services/edge/turns.ts"
 import type { Services } from "../../services/edge/world.ts"
 import { Client } from "./client.ts"
-import { ENTITIES, IDS, SCOPES, Truth } from "./truth.ts"
+import { ACCESS_ENTITIES, ENTITIES, IDS, SCOPES, Truth } from "./truth.ts"
 
 const USERS = ["ada", "grace", "linus"] as const
 const ROLES = ["editors", "all"] as const
@@ -91,7 +91,7 @@ class Browser {
   ask(random: Random): void {
     const first = this.#asked.length === 0
     const one = {
-      entityCode: random.pick(ENTITIES),
+      entityCode: random.pick(random.chance(0.75) ? ENTITIES : ACCESS_ENTITIES),
       ...(random.chance(0.4) ? { scopes: random.shuffle(["a", "b", "c"]).slice(0, 1 + random.int(2)) } : {}),
       ...(random.chance(0.3) ? { entityIds: random.shuffle(IDS).slice(0, 1 + random.int(3)) } : {}),
     }
@@ -151,6 +151,7 @@ const write = (truth: Truth, random: Random): void => {
   const change = () => {
     const dice = random.next()
     if (dice < 0.7) return truth.row(random.pick(ENTITIES), random.pick(IDS), random.chance(0.2) ? undefined : random.pick(SCOPES))
+    if (dice < 0.73) return truth.grant(principal(), { scope: null, entity: random.pick(ACCESS_ENTITIES), id: null })
     if (dice < 0.82)
       return truth.grant(principal(), {
         scope: random.chance(0.8) ? random.pick(SCOPES) : null,

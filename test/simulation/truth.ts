@@ -6,10 +6,13 @@ import type { Pattern } from "#protocol/grant.ts"
 import { matches, normalise } from "#protocol/grant.ts"
 import type { ViewReply } from "#protocol/request.ts"
 import type { Address } from "#protocol/subject.ts"
+import { isAccessEntity } from "#protocol/subject.ts"
 import type { MemoryLog, Written } from "#nats/log-memory.ts"
 import { memoryLog } from "#nats/log-memory.ts"
 
 export const ENTITIES = ["task", "note"] as const
+/** Who may do what is in the log as well, and seen by whoever was granted it by name. */
+export const ACCESS_ENTITIES = ["_grant", "_member"] as const
 export const SCOPES = ["a", "b", "c", null] as const
 export const IDS = ["1", "2", "3", "4", "5"] as const
 
@@ -155,7 +158,7 @@ export class Truth {
     const rows = new Map<string, string>()
     for (const { change } of this.#written) {
       const { scope, entity, id, body = "" } = change
-      if (entity.startsWith("_")) continue
+      if (entity.startsWith("_") && !isAccessEntity(entity)) continue
       const at = { scope, entity, id }
       if (body === "") rows.delete(`${entity}/${id}`)
       else if (allowed.some((p) => matches(p, at)) && asked.some((p) => matches(p, at))) rows.set(`${entity}/${id}`, body)
