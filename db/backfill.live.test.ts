@@ -112,7 +112,7 @@ describe("backfill", () => {
     await db.sql`select tide.request_backfill('app.item')`
     expect(await steps()).toEqual([{ kind: "rows", what: "item", rate: null, after_key: null, written: 0, done: false }])
     await db.sql`select tide.request_rebuild('a test')`
-    expect((await steps()).map((row) => `${row["kind"]} ${row["what"]}`)).toEqual(["gone _acl", "rows _grant", "rows _member", "gone _schema", "rows _entity", "gone *", "rows item"])
+    expect((await steps()).map((row) => `${row["kind"]} ${row["what"]}`)).toEqual(["gone _acl", "rows _grant", "rows _member", "rows _sign_out", "gone _schema", "rows _entity", "gone *", "rows item"])
     expect(await refusal(relay`select tide.request_rebuild('the relay asks through open_epoch alone')`)).toMatchObject({ code: "42501" })
     await db.sql`delete from tide.rebuild`
   })

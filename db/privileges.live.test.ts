@@ -60,7 +60,7 @@ describe("the services' roles", () => {
 
   it("tide_capture, whose the capture functions are, writes the outbox and reads what is tracked", async () => {
     expect(await relationRights("tide_capture")).toEqual([
-      "insert tide.outbox", "select app.theirs", "select app.tree", "select authz.grants", "select authz.members", "select tide.tracked"])
+      "insert tide.outbox", "select app.theirs", "select app.tree", "select authz.grants", "select authz.members", "select authz.sign_outs", "select tide.tracked"])
     expect((await functionRights("tide_capture")).filter((name) => !name.startsWith("tide.capture_"))).toEqual([
       "tide.fit_token(text,text)", "tide.present_key()", "tide.refuse_row(integer)", "tide.refuse_setting()", "tide.require_name(text,oid)", "tide.row_bytes()",
       "tide.setting_bytes()", "tide.token_bytes(text)", "tide.wake_key()", "tide.wake_relay()"])
@@ -134,6 +134,8 @@ describe("an application's role", () => {
     ["grants itself access", "select authz.grant_access('user:eve', level => 'OWNER')"],
     ["grants itself access by hand", "insert into authz.grants (principal, level) values ('user:eve', 'OWNER')"],
     ["enters a role", "insert into authz.members (role, member) values ('admins', 'user:eve')"],
+    ["signs somebody out", "select authz.sign_out('ada')"],
+    ["undoes a sign-out", "delete from authz.sign_outs"],
     ["mutates as somebody else", "select tide.mutate('{}', 'ada')"],
     ["asks what others may", "select authz.allows('ada', 'VIEW', null, 'theirs', '1')"],
     ["becomes the relay", "set role tide_relay"],

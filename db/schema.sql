@@ -35,6 +35,14 @@ create table authz.members (
   added_at timestamp with time zone default now() not null
 );
 
+create table authz.sign_outs (
+  id text generated always as (md5(((quote_literal(user_id) || ','::text) || quote_nullable(session)))) stored not null,
+  user_id text not null,
+  session text,
+  signed_out_at timestamp with time zone default clock_timestamp() not null,
+  signed_out_by text default NULLIF(current_setting('tide.user_id'::text, true), ''::text)
+);
+
 create table tide.migration (
   name text not null,
   checksum text not null,
@@ -144,6 +152,14 @@ alter table authz.members add constraint role_is_a_bare_name CHECK (((role <> ''
 
 alter table authz.members add constraint texts_fit_an_event CHECK (((octet_length(role) <= 1024) AND (octet_length(member) <= 1024) AND (octet_length(added_by) <= 1024)));
 
+alter table authz.sign_outs add constraint session_is_named CHECK ((session <> ''::text));
+
+alter table authz.sign_outs add constraint sign_outs_pkey PRIMARY KEY (id);
+
+alter table authz.sign_outs add constraint texts_fit_an_event CHECK (((octet_length(user_id) <= 1024) AND (octet_length(session) <= 1024) AND (octet_length(signed_out_by) <= 1024)));
+
+alter table authz.sign_outs add constraint user_is_named CHECK ((user_id <> ''::text));
+
 alter table tide.migration add constraint migration_pkey PRIMARY KEY (name);
 
 alter table tide.mutation add constraint mutation_pkey PRIMARY KEY (user_id, id);
@@ -171,6 +187,8 @@ CREATE INDEX grants_expiry ON authz.grants USING btree (expires_at) WHERE (expir
 CREATE INDEX grants_principal ON authz.grants USING btree (principal);
 
 CREATE INDEX members_member ON authz.members USING btree (member);
+
+CREATE INDEX sign_outs_user ON authz.sign_outs USING btree (user_id);
 
 CREATE INDEX mutation_at ON tide.mutation USING btree (at);
 
@@ -709,6 +727,133 @@ begin
     end if;
     insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
     select '_member', (replace(replace(tide_o.role::text, '\', '\\'), ',', '\,') || ',' || replace(replace(tide_o.member::text, '\', '\\'), ',', '\,')), null::text, 'DELETE', null, to_json(tide_o.*), nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from only authz.members tide_o;
+  end if;
+  if found and pg_try_advisory_lock_shared(7419001) then
+    perform pg_advisory_unlock_shared(7419001);
+    perform tide.wake_relay();
+  end if;
+  return null;
+end$function$
+;
+
+CREATE OR REPLACE FUNCTION tide.capture__sign_out()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+AS $function$
+#variable_conflict use_column
+declare
+  tide_stack text;
+begin
+  if tg_op = 'UPDATE' then
+    if age(old.xmin) <= 0 then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__sign_out', true) <> '' then
+      perform set_config('tide.nested__sign_out', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__sign_out', true) then
+      if right(current_setting('tide.stack__sign_out', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__sign_out', 'on', true);
+      end if;
+      perform set_config('tide.stack__sign_out', tide_stack, true);
+    end if;
+  end if;
+      if pg_trigger_depth() > 1 then
+        perform set_config('tide.nested__sign_out', 'on', true);
+      end if;
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_sign_out', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
+    if not found then
+      if not (to_regclass('authz.sign_outs') is not distinct from 16581::regclass) then
+        if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
+          perform tide.require_name('authz.sign_outs', 16581);
+        end if;
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_sign_out', old.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        values ('_sign_out', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'INSERT', to_json(new.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+      else
+        if not exists (select from authz.sign_outs tide_c where tide_c.id operator(pg_catalog.=) old.id and tide_c.id::text collate "C" = old.id::text and null::text is not distinct from null::text) then
+          insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+          values ('_sign_out', old.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
+        end if;
+        insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+        select '_sign_out', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then 'UPDATE' else 'INSERT' end,
+          to_json(tide_c.*), case when (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end) = old.id::text and null::text is not distinct from null::text then null::json end, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+        from authz.sign_outs tide_c where tide_c.id operator(pg_catalog.=) new.id and tide_c.id::text collate "C" = new.id::text;
+        perform true;
+      end if;
+    end if;
+  elsif tg_op = 'INSERT' then
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_sign_out', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
+    from tide_new tide_n where pg_trigger_depth() = 1 and current_setting('tide.nested__sign_out', true) is distinct from 'on' and coalesce(current_setting('tide.stack__sign_out', true), '') = '' and not exists (select from tide_new offset 1);
+    if not found then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__sign_out', true) <> '' then
+      perform set_config('tide.nested__sign_out', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__sign_out', true) then
+      if right(current_setting('tide.stack__sign_out', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__sign_out', 'on', true);
+      end if;
+      perform set_config('tide.stack__sign_out', tide_stack, true);
+    end if;
+  end if;
+      if pg_trigger_depth() > 1 or current_setting('tide.nested__sign_out', true) = 'on' then
+        perform tide.require_name('authz.sign_outs', 16581), set_config('tide.nested__sign_out', 'on', true);
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_sign_out', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.sign_outs tide_c on tide_c.id operator(pg_catalog.=) tide_n.id and tide_c.id::text collate "C" = tide_n.id::text;
+      else
+        insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
+        select tide_x.*, '_sign_out', (case when octet_length(tide_n.id::text) <= 341 then tide_n.id::text else tide.fit_token(tide_n.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_n.*), null
+        from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n;
+      end if;
+    end if;
+  elsif tg_op = 'DELETE' then
+  get diagnostics tide_stack = pg_context;
+  if position(E'\n' in tide_stack) = 0 then
+    if current_setting('tide.stack__sign_out', true) <> '' then
+      perform set_config('tide.nested__sign_out', 'on', true);
+    end if;
+  elsif pg_trigger_depth() = 1 then
+    tide_stack := substr(tide_stack, position(E'\n' in tide_stack));
+    if tide_stack is distinct from current_setting('tide.stack__sign_out', true) then
+      if right(current_setting('tide.stack__sign_out', true), length(tide_stack)) = tide_stack then
+        perform set_config('tide.nested__sign_out', 'on', true);
+      end if;
+      perform set_config('tide.stack__sign_out', tide_stack, true);
+    end if;
+  end if;
+    if pg_trigger_depth() > 1 or current_setting('tide.nested__sign_out', true) = 'on' then
+      perform set_config('tide.nested__sign_out', 'on', true);
+    end if;
+    if (to_regclass('authz.sign_outs') is not distinct from 16581::regclass) then
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.sign_outs tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
+    else
+      insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+      select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
+    end if;
+  else
+    perform tide.require_name('authz.sign_outs', 16581);
+    if current_setting('transaction_isolation') <> 'read committed' then
+      raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
+        using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
+    end if;
+    insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
+    select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from only authz.sign_outs tide_o;
   end if;
   if found and pg_try_advisory_lock_shared(7419001) then
     perform pg_advisory_unlock_shared(7419001);
@@ -1277,7 +1422,7 @@ declare
 begin
   perform authz.require_principal(principal);
   perform authz.to_level(level), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
-  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_entity)$' then
+  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_sign_out|_entity)$' then
     raise exception '% is not an entity code', quote_literal(entity)
       using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
   end if;
@@ -2190,10 +2335,10 @@ begin
   delete from tide.rebuild;
   insert into tide.rebuild (kind, what, epoch, reason, about)
   select s.kind, s.what, request_rebuild.epoch, request_rebuild.reason, s.about from (
-    select * from (values (1, 'gone', '_acl', null::bigint), (2, 'rows', '_grant', null), (3, 'rows', '_member', null),
-      (4, 'gone', '_schema', null), (5, 'rows', '_entity', null), (6, 'gone', '*', null)) own(place, kind, what, about)
+    select * from (values (1, 'gone', '_acl', null::bigint), (2, 'rows', '_grant', null), (3, 'rows', '_member', null), (4, 'rows', '_sign_out', null),
+      (5, 'gone', '_schema', null), (6, 'rows', '_entity', null), (7, 'gone', '*', null)) own(place, kind, what, about)
     union all
-    select 6 + row_number() over (order by t.entity), 'rows', t.entity, tide.rows_about(t.relation)
+    select 7 + row_number() over (order by t.entity), 'rows', t.entity, tide.rows_about(t.relation)
     from tide.tracked t where exists (select from pg_class where oid = t.relation)) s(place, kind, what, about)
   order by s.place;
   perform pg_notify('tide_rebuild', '');
@@ -2300,6 +2445,30 @@ CREATE OR REPLACE FUNCTION tide.setting_bytes()
 RETURN 1024
 ;
 
+CREATE OR REPLACE FUNCTION authz.sign_out(user_id text, session text DEFAULT NULL::text)
+ RETURNS timestamp with time zone
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  since timestamptz;
+begin
+  if coalesce(user_id, '') = '' or session = '' then
+    raise exception '% is not a %', quote_nullable(case when session = '' then session else user_id end), case when session = '' then 'session' else 'user id' end
+      using errcode = 'invalid_parameter_value', hint = 'The user as the token''s sub names them, the session as its sid does; no session is all of them.';
+  elsif greatest(octet_length(user_id), octet_length(session)) > tide.setting_bytes() then
+    raise exception 'user or session too long: % bytes, % at most', greatest(octet_length(user_id), octet_length(session)), tide.setting_bytes()
+      using errcode = 'program_limit_exceeded', hint = 'No token with such a sub or sid is taken.';
+  end if;
+  -- The time is read again where it was waited for somebody else's sign-out, and never goes back: clocks do.
+  insert into authz.sign_outs as s (user_id, session) values (sign_out.user_id, sign_out.session)
+  on conflict on constraint sign_outs_pkey do update
+    set signed_out_at = greatest(clock_timestamp(), s.signed_out_at), signed_out_by = excluded.signed_out_by
+  returning s.signed_out_at into since;
+  return since;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.source(entity text)
  RETURNS tide.tracked
  LANGUAGE sql
@@ -2319,7 +2488,7 @@ BEGIN ATOMIC
            WHERE (t.entity = source.entity)
          UNION ALL
           SELECT ROW(own.entity, (own.relation)::text, own.relation, tide.key_columns((own.relation)::oid), NULL::text, true, '{}'::jsonb, now())::tide.tracked AS "row"
-            FROM ( VALUES ('_entity'::text,'tide.tracked'::regclass), ('_grant'::text,'authz.grants'::regclass), ('_member'::text,'authz.members'::regclass)) own(entity, relation)
+            FROM ( VALUES ('_entity'::text,'tide.tracked'::regclass), ('_grant'::text,'authz.grants'::regclass), ('_member'::text,'authz.members'::regclass), ('_sign_out'::text,'authz.sign_outs'::regclass)) own(entity, relation)
            WHERE (own.entity = source.entity)) s;
 END
 ;
@@ -2644,6 +2813,14 @@ CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.members FOR EACH STATEMENT
 
 CREATE TRIGGER tide_update AFTER UPDATE ON authz.members FOR EACH ROW EXECUTE FUNCTION tide.capture__member();
 
+CREATE TRIGGER tide_delete AFTER DELETE ON authz.sign_outs REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__sign_out();
+
+CREATE TRIGGER tide_insert AFTER INSERT ON authz.sign_outs REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__sign_out();
+
+CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.sign_outs FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__sign_out();
+
+CREATE TRIGGER tide_update AFTER UPDATE ON authz.sign_outs FOR EACH ROW EXECUTE FUNCTION tide.capture__sign_out();
+
 CREATE TRIGGER tide_delete AFTER DELETE ON tide.tracked REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
 
 CREATE TRIGGER tide_insert AFTER INSERT ON tide.tracked REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__entity();
@@ -2655,6 +2832,8 @@ CREATE TRIGGER tide_update AFTER UPDATE ON tide.tracked FOR EACH ROW EXECUTE FUN
 grant SELECT on authz.grants to tide_capture;
 
 grant SELECT on authz.members to tide_capture;
+
+grant SELECT on authz.sign_outs to tide_capture;
 
 grant EXECUTE on function authz.expire() to tide_command;
 

@@ -18,7 +18,7 @@ const natsMatches = (filter: string, subject: string): boolean => {
 
 const address = (random: Random): Address =>
   random.chance(0.2)
-    ? { scope: null, entity: random.pick(["_grant", "_member", "_entity", "_epoch", "_aside"]), id: random.text(3) }
+    ? { scope: null, entity: random.pick(["_grant", "_member", "_sign_out", "_entity", "_epoch", "_aside"]), id: random.text(3) }
     : { scope: random.chance(0.3) ? null : random.text(3), entity: random.pick(["task", "note", "a_1"]), id: random.text(3) }
 
 describe("tokens", () => {

@@ -23,6 +23,8 @@ export const SYSTEM_SCOPES = {
   _grant: "_acl",
   /** A role membership: see `acl.ts`. */
   _member: "_acl",
+  /** A sign-out: see `sign-out.ts`. */
+  _sign_out: "_acl",
   /** A tracked table: see `schema.ts`. */
   _entity: "_schema",
   /** A new numbering of the stream: see `epoch.ts`. */

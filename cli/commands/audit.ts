@@ -27,7 +27,7 @@ export const audit = command({
   summary: "who changed an entity, when, how, from what to what",
   about: "Reads the outbox, as far back as it goes (TIDELINE_OUTBOX_DAYS). It has no index for this, so a large one takes a while: --since spares it the days before.",
   args: [
-    { name: "entity", about: "the entity's code: task; _grant and _member for access" },
+    { name: "entity", about: "the entity's code: task; _grant, _member and _sign_out for access" },
     { name: "id", about: "its id; of a key of several columns their texts with commas between" },
   ],
   options: {

@@ -20,7 +20,7 @@ export const tail = command({
   about: "Shows what is published from now on, or from --from-seq or --since on. Ctrl-C ends it. With --json each event is one line of JSON.",
   args: [],
   options: {
-    entity: { value: "CODE", about: "only of this entity type (_grant, _member, _entity, _epoch, _aside are the log's own)" },
+    entity: { value: "CODE", about: "only of this entity type (_grant, _member, _sign_out, _entity, _epoch, _aside are the log's own)" },
     scope: { value: "SCOPE", about: "only in this scope" },
     id: { value: "ID", about: "only this entity" },
     "from-seq": { value: "N", about: "from this stream sequence on" },

@@ -92,7 +92,7 @@ declare
 begin
   perform authz.require_principal(principal);
   perform authz.to_level(level), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
-  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_entity)$' then
+  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_sign_out|_entity)$' then
     raise exception '% is not an entity code', quote_literal(entity)
       using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
   end if;
@@ -167,3 +167,27 @@ begin
   return expired;
 end $$;
 comment on function authz.expire() is 'Deletes grants that have expired; returns how many';
+
+-- Signing out -------------------------------------------------------------------------------------------------------------
+
+-- From its commit on no token of the user is good that was issued before now, or that is of the session. Once more moves the time on. Returns the time.
+create or replace function authz.sign_out(user_id text, session text default null) returns timestamptz
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  since timestamptz;
+begin
+  if coalesce(user_id, '') = '' or session = '' then
+    raise exception '% is not a %', quote_nullable(case when session = '' then session else user_id end), case when session = '' then 'session' else 'user id' end
+      using errcode = 'invalid_parameter_value', hint = 'The user as the token''s sub names them, the session as its sid does; no session is all of them.';
+  elsif greatest(octet_length(user_id), octet_length(session)) > tide.setting_bytes() then
+    raise exception 'user or session too long: % bytes, % at most', greatest(octet_length(user_id), octet_length(session)), tide.setting_bytes()
+      using errcode = 'program_limit_exceeded', hint = 'No token with such a sub or sid is taken.';
+  end if;
+  -- The time is read again where it was waited for somebody else's sign-out, and never goes back: clocks do.
+  insert into authz.sign_outs as s (user_id, session) values (sign_out.user_id, sign_out.session)
+  on conflict on constraint sign_outs_pkey do update
+    set signed_out_at = greatest(clock_timestamp(), s.signed_out_at), signed_out_by = excluded.signed_out_by
+  returning s.signed_out_at into since;
+  return since;
+end $$;
+comment on function authz.sign_out(text, text) is 'Ends all sessions of a user, or one, and refuses their tokens; returns as of when';

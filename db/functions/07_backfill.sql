@@ -23,7 +23,7 @@ begin atomic
     select t as held from tide.tracked t where t.entity = source.entity
     union all
     select row(own.entity, own.relation::text, own.relation, tide.key_columns(own.relation), null::text, true, '{}'::jsonb, now())::tide.tracked
-    from (values ('_entity', 'tide.tracked'::regclass), ('_grant', 'authz.grants'), ('_member', 'authz.members')) own(entity, relation)
+    from (values ('_entity', 'tide.tracked'::regclass), ('_grant', 'authz.grants'), ('_member', 'authz.members'), ('_sign_out', 'authz.sign_outs')) own(entity, relation)
     where own.entity = source.entity) s;
 end;
 
@@ -177,10 +177,10 @@ begin
   delete from tide.rebuild;
   insert into tide.rebuild (kind, what, epoch, reason, about)
   select s.kind, s.what, request_rebuild.epoch, request_rebuild.reason, s.about from (
-    select * from (values (1, 'gone', '_acl', null::bigint), (2, 'rows', '_grant', null), (3, 'rows', '_member', null),
-      (4, 'gone', '_schema', null), (5, 'rows', '_entity', null), (6, 'gone', '*', null)) own(place, kind, what, about)
+    select * from (values (1, 'gone', '_acl', null::bigint), (2, 'rows', '_grant', null), (3, 'rows', '_member', null), (4, 'rows', '_sign_out', null),
+      (5, 'gone', '_schema', null), (6, 'rows', '_entity', null), (7, 'gone', '*', null)) own(place, kind, what, about)
     union all
-    select 6 + row_number() over (order by t.entity), 'rows', t.entity, tide.rows_about(t.relation)
+    select 7 + row_number() over (order by t.entity), 'rows', t.entity, tide.rows_about(t.relation)
     from tide.tracked t where exists (select from pg_class where oid = t.relation)) s(place, kind, what, about)
   order by s.place;
   perform pg_notify('tide_rebuild', '');

@@ -2,10 +2,11 @@
 
 select tide.make_partitions();
 
--- The registry, grants and memberships travel in the log like any table.
+-- The registry, grants, memberships and sign-outs travel in the log like any table.
 select tide.attach('tide.tracked', '_entity', null, true);
 select tide.attach('authz.grants', '_grant', null, true);
 select tide.attach('authz.members', '_member', null, true);
+select tide.attach('authz.sign_outs', '_sign_out', null, false);
 
 -- What cannot be attached keeps what it has, and tide.outdated() names it: its key or scope is gone, or it belongs to somebody else.
 do $$
