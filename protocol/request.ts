@@ -8,8 +8,10 @@
  * | `authz.may`                     | services/authz                 |
  * | `authz.demo`                    | services/authz, in the demo    |
  * | `cmd.<scope>.<entity>.<id>`     | services/command               |
+ * | `cmd._acl._access.<user>`       | services/command               |
  */
 import { Schema } from "effect"
+import { AccessChange, AccessChangeResult } from "./access-change.ts"
 import { ERROR_CODES } from "./down.ts"
 import { LEVELS } from "./grant.ts"
 import { Mutation, MutationResult } from "./mutation.ts"
@@ -75,18 +77,22 @@ export const MayReply = Schema.Struct({ allowed: Schema.Boolean })
 export const DemoRequest = Schema.Struct({ user: Schema.String })
 export const DemoReply = Schema.Struct({ token: Schema.String })
 
-/** A mutation with who asks for it and how: what the outbox keeps for the audit. */
-export const CommandRequest = Schema.Struct({
+/** Who asks for it and how: what the outbox keeps for the audit. */
+const author = {
   user: Schema.String,
-  mutation: Mutation,
   requestId: Schema.String,
   endpoint: Schema.String,
   method: Schema.String,
   userAgent: Schema.NullOr(Schema.String),
   ip: Schema.NullOr(Schema.String),
   trace: Schema.NullOr(Schema.String),
-})
+}
+
+export const CommandRequest = Schema.Struct({ ...author, mutation: Mutation })
 export const CommandReply = MutationResult
+
+export const AccessChangeRequest = Schema.Struct({ ...author, change: AccessChange })
+export const AccessChangeReply = AccessChangeResult
 
 export const reply = <S extends Schema.Constraint>(value: S) =>
   Schema.Union([

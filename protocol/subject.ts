@@ -3,6 +3,7 @@
  *
  *     chg.<scope>.<entity>.<id>     a change of one entity          (streams CHANGES and STATE)
  *     cmd.<scope>.<entity>.<id>     a command to one entity         (request and reply)
+ *     cmd._acl._access.<user>       a user's change of access       (request and reply)
  *
  * Any text is one safe, reversible token: letters, digits and `- : @ , + / ~ =` stand for themselves, and so does `_`
  * anywhere but first; every other UTF-8 byte is `%XX`. Empty text is `%`. A token that begins with `_` is therefore never
@@ -87,6 +88,9 @@ export const changeSubject = (at: Address): string =>
 
 export const commandSubject = (at: Address): string =>
   `${COMMAND_PREFIX}.${scopeToken(at.scope, at.entity)}.${at.entity}.${encodeToken(at.id)}`
+
+/** Where a user's changes of access go (access-change.ts): one lane a user. */
+export const accessSubject = (user: string): string => `${COMMAND_PREFIX}._acl._access.${encodeToken(user)}`
 
 /** The address of a change or command subject, or null where it is neither. */
 export const parseSubject = (subject: string): Address | null => {

@@ -41,4 +41,4 @@ grant select on tide.message to tide_relay;
 grant execute on function
   tide.wake_key(), tide.wake_relay(), tide.present_key(), tide.token_bytes(text), tide.fit_token(text, text), tide.require_name(text, oid),
   tide.row_bytes(), tide.refuse_row(integer), tide.setting_bytes(), tide.refuse_setting() to tide_capture;
-grant execute on function authz.expire(), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;
+grant execute on function authz.expire(), authz.change(jsonb, text), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;

@@ -1,15 +1,15 @@
-/** Commands come over NATS from edges (`cmd.<scope>.<entity>.<id>`) and go into Postgres; the reply is what became of them. */
+/** Commands come over NATS from edges (`cmd.<scope>.<entity>.<id>`, `cmd._acl._access.<user>`) and go into Postgres; the reply is what became of them. */
+import { Schema } from "effect"
 import type { Effect, Scope } from "effect"
 import type { Sql } from "#db/postgres.ts"
 import type { Nats } from "#nats/connection.ts"
 import { serve } from "#nats/serve.ts"
 import { counter } from "#observe/metrics.ts"
 import { COMMANDS_AT_ONCE, COMMANDS_WAITING, COMMAND_ANSWER_MS } from "#protocol/limits.ts"
-import type { MutationResult } from "#protocol/mutation.ts"
 import { MUTATION_STATUSES } from "#protocol/mutation.ts"
-import { CommandRequest, QUEUE, RequestError } from "#protocol/request.ts"
-import { ALL_COMMANDS, parseSubject } from "#protocol/subject.ts"
-import type { Command } from "./apply.ts"
+import { AccessChangeRequest, CommandRequest, QUEUE, RequestError } from "#protocol/request.ts"
+import { ALL_COMMANDS, accessSubject, parseSubject } from "#protocol/subject.ts"
+import type { Command, CommandResult } from "./apply.ts"
 import { applyCommand } from "./apply.ts"
 import { makeLanes } from "./lanes.ts"
 
@@ -17,7 +17,7 @@ import { makeLanes } from "./lanes.ts"
 const tooLate = new RequestError({
   code: "unavailable",
   message: "Postgres has not answered in time",
-  hint: "ask again: a mutation is applied once, however often it is sent",
+  hint: "ask again: it is applied once, however often it is sent",
   retryAfter: 1,
 })
 
@@ -40,16 +40,12 @@ export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.S
     name: "cmd",
     subject: ALL_COMMANDS,
     queue: QUEUE.command,
-    request: CommandRequest,
+    request: Schema.Union([CommandRequest, AccessChangeRequest]),
     inFlight: COMMANDS_WAITING,
-    handle: async (command: Command, subject): Promise<MutationResult> => {
-      const { entityCode, entityId } = command.mutation
-      const address = parseSubject(subject)
-      if (address === null || address.entity !== entityCode || address.id !== entityId) {
-        throw new RequestError({ code: "malformed", message: "the mutation is not of the entity it was sent to", hint: "send it to cmd.<scope>.<entity>.<id> of its own entity" })
-      }
+    handle: async (command: Command, subject): Promise<CommandResult> => {
+      const lane = laneOf(command, subject)
       const deadline = performance.now() + COMMAND_ANSWER_MS
-      const applied = lanes.run(`${entityCode}\0${entityId}`, () => {
+      const applied = lanes.run(lane, () => {
         if (performance.now() >= deadline) throw tooLate
         return applyCommand(sql, command, { deadline, tried: () => retries.add() })
       })
@@ -58,4 +54,16 @@ export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.S
       return result
     },
   })
+}
+
+/** Commands to one entity go one after another, and so do one user's changes of access. */
+const laneOf = (command: Command, subject: string): string => {
+  if (!("mutation" in command)) {
+    if (subject === accessSubject(command.user)) return subject
+    throw new RequestError({ code: "malformed", message: "the change of access is not of the user it was sent for", hint: "send it to cmd._acl._access.<user>" })
+  }
+  const { entityCode, entityId } = command.mutation
+  const address = parseSubject(subject)
+  if (address !== null && address.entity === entityCode && address.id === entityId) return `${entityCode}\0${entityId}`
+  throw new RequestError({ code: "malformed", message: "the mutation is not of the entity it was sent to", hint: "send it to cmd.<scope>.<entity>.<id> of its own entity" })
 }

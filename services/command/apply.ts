@@ -1,19 +1,23 @@
 /**
- * One command becomes one transaction: how it came goes into the session's settings, `tide.mutate` does the rest (who, permission,
- * comparison with what the user saw, the write, the outbox row by its trigger). One statement, one round trip.
+ * One command becomes one transaction: how it came goes into the session's settings, `tide.mutate` or `authz.change` does the rest (who,
+ * permission, comparison with what the user saw, the write, the outbox row by its trigger). One statement, one round trip.
  *
- * A repeat is harmless: `tide.mutate` knows the mutation by its id. So whatever is unclear (a connection lost on the way) is answered
+ * A repeat is harmless: both know it by its id. So whatever is unclear (a connection lost on the way) is answered
  * with `unavailable`, and asked again by whoever wants to know.
  */
 import { Schema } from "effect"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Sql } from "#db/postgres.ts"
+import { AccessChangeResult } from "#protocol/access-change.ts"
 import { COMMAND_LOCK_MS, COMMAND_TRIES } from "#protocol/limits.ts"
 import { MutationResult } from "#protocol/mutation.ts"
-import type { CommandRequest } from "#protocol/request.ts"
+import type { AccessChangeRequest, CommandRequest } from "#protocol/request.ts"
 import { RequestError } from "#protocol/request.ts"
 
-export type Command = typeof CommandRequest.Type
+export type Mutating = typeof CommandRequest.Type
+export type ChangingAccess = typeof AccessChangeRequest.Type
+export type Command = Mutating | ChangingAccess
+export type CommandResult = MutationResult | AccessChangeResult
 
 export interface Applying {
   /** On the clock of `performance.now()`: when whoever asked gives up. */
@@ -23,10 +27,10 @@ export interface Applying {
 }
 
 /** Rejects with a `RequestError` `unavailable` where Postgres is away or busy with the row. */
-export const applyCommand = async (sql: Sql, command: Command, { deadline, tried }: Applying): Promise<MutationResult> => {
+export const applyCommand = async (sql: Sql, command: Command, { deadline, tried }: Applying): Promise<CommandResult> => {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await mutate(sql, command, Math.min(COMMAND_LOCK_MS, deadline - performance.now()))
+      return await ask(sql, command, Math.min(COMMAND_LOCK_MS, deadline - performance.now()))
     } catch (error) {
       const code = sqlState(error)
       if (SPOILT.has(code) && attempt < COMMAND_TRIES && performance.now() < deadline) {
@@ -34,13 +38,15 @@ export const applyCommand = async (sql: Sql, command: Command, { deadline, tried
         await sleep(Math.random() * 10 * 2 ** attempt)
         continue
       }
-      if (isUserError(code)) return new MutationResult({ id: command.mutation.id, status: "invalid", message: messageOf(error) })
+      if (isUserError(code)) return { id: "mutation" in command ? command.mutation.id : command.change.id, status: "invalid", message: messageOf(error) }
       throw asRequestError(error, code)
     }
   }
 }
 
-const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, userAgent, ip, trace }: Command, lockMs: number): Promise<MutationResult> => {
+const ask = async (sql: Sql, command: Command, lockMs: number): Promise<CommandResult> => {
+  const { user, requestId, endpoint, method, userAgent, ip, trace } = command
+  const call = "mutation" in command ? sql`tide.mutate(${JSON.stringify(command.mutation)}::text::jsonb, ${user})` : sql`authz.change(${JSON.stringify(command.change)}::text::jsonb, ${user})`
   // The settings are evaluated before the call, for it reads from them, and are local to the statement's transaction.
   const rows = await sql<Array<{ readonly result: unknown }>>`
     with settings as materialized (
@@ -52,11 +58,12 @@ const mutate = async (sql: Sql, { user, mutation, requestId, endpoint, method, u
           || set_config('tide.traceparent', ${trace ?? ""}, true)
           || set_config('lock_timeout', ${String(Math.max(1, Math.ceil(lockMs)))}, true) as done
     )
-    select tide.mutate(${JSON.stringify(mutation)}::text::jsonb, ${user}) as result from settings where done is not null`
-  return decode(rows[0]?.result)
+    select ${call} as result from settings where done is not null`
+  return ("mutation" in command ? decodeMutated : decodeChanged)(rows[0]?.result)
 }
 
-const decode = Schema.decodeUnknownSync(MutationResult)
+const decodeMutated = Schema.decodeUnknownSync(MutationResult)
+const decodeChanged = Schema.decodeUnknownSync(AccessChangeResult)
 
 /** Postgres gave the transaction up for another's sake: a deadlock, a serialisation failure. */
 const SPOILT: ReadonlySet<string> = new Set(["40001", "40P01"])
@@ -77,8 +84,8 @@ const asRequestError = (error: unknown, code: string): unknown =>
   isAway(code)
     ? new RequestError({
         code: "unavailable",
-        message: code === "55P03" ? "somebody else keeps the row locked" : "Postgres cannot be asked now",
-        hint: "ask again: a mutation is applied once, however often it is sent",
+        message: code === "55P03" ? "somebody else keeps what this needs locked" : "Postgres cannot be asked now",
+        hint: "ask again: it is applied once, however often it is sent",
         retryAfter: 1,
       })
     : error

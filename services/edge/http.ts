@@ -1,5 +1,5 @@
 /**
- * The same data for those who cannot hold a socket or only want to look: current state, history, schemas, mutations. Bearer tokens, one
+ * The same data for those who cannot hold a socket or only want to look: current state, history, schemas, mutations, changes of access. Bearer tokens, one
  * question to authz a request, nothing remembered. What may not be seen is answered exactly as what is not there.
  */
 import { Result, Schema } from "effect"
@@ -12,7 +12,9 @@ import { FRAME_UP_BYTES, HTTP_AT_ONCE, MUTATIONS_PER_FRAME, PAGE_ROWS, PAGE_ROWS
 import { Mutation } from "#protocol/mutation.ts"
 import { RequestError } from "#protocol/request.ts"
 import { isAddressText } from "#protocol/subject.ts"
+import { changeAccess } from "./access-change.ts"
 import type { Access } from "./access.ts"
+import type { Author } from "./command.ts"
 import type { Edge } from "./edge.ts"
 import type { Origins } from "./origins.ts"
 import { isAllowed } from "./origins.ts"
@@ -107,7 +109,10 @@ const answer = async (api: HttpApi, request: IncomingMessage, url: URL): Promise
   const { world } = api.edge
   if (world === null) throw fail("unavailable", api.ready().join("; "), "ask again, or another edge", 1)
   if (request.method === "POST" && first === "mutations" && second === undefined) return mutations(world, user, request)
-  if (request.method !== "GET") throw fail("malformed", `${request.method} is not served here`, "GET, or POST /v1/mutations")
+  if (request.method === "POST" && first === "access" && second === undefined) {
+    return ok(JSON.stringify(await changeAccess(world.requests, await jsonBody(request), authorOf(user, "/v1/access", request))))
+  }
+  if (request.method !== "GET") throw fail("malformed", `${request.method} is not served here`, "GET, or POST /v1/mutations or /v1/access")
   if (first === "schema" && second === undefined) return ok(schemas(world))
   if (!world.entities.isServed(first)) throw nothing()
   const access = await world.accesses.resolve(user, world.ring.head, null)
@@ -169,18 +174,20 @@ const decodeMutations = Schema.decodeUnknownResult(
 const mutations = async (world: World, user: string, request: IncomingMessage): Promise<Answer> => {
   const decoded = decodeMutations(await jsonBody(request))
   if (Result.isFailure(decoded)) throw fail("malformed", decoded.failure.message.replaceAll(/\s+/g, " ").slice(0, 200), '{"mutations": […]}, as MUTATE')
-  const { results, error } = await world.commands.apply(decoded.success.mutations, {
-    user,
-    requestId: randomUUID(),
-    endpoint: "/v1/mutations",
-    method: "POST",
-    ...peerOf(request),
-    trace: traceOf(request),
-  })
+  const { results, error } = await world.commands.apply(decoded.success.mutations, authorOf(user, "/v1/mutations", request))
   if (error !== null && results.length === 0) throw error
   // Those without a result were not tried: the client sends them again.
   return ok(JSON.stringify({ results }))
 }
+
+const authorOf = (user: string, endpoint: string, request: IncomingMessage): Author => ({
+  user,
+  requestId: randomUUID(),
+  endpoint,
+  method: "POST",
+  ...peerOf(request),
+  trace: traceOf(request),
+})
 
 const traceOf = ({ headers }: IncomingMessage): string | null => {
   const { traceparent } = headers

@@ -4,10 +4,12 @@
  */
 import { Result, Schema } from "effect"
 import type { Nats } from "#nats/connection.ts"
+import type { AccessChangeResult } from "#protocol/access-change.ts"
 import { REQUEST_TIMEOUT_MS } from "#protocol/limits.ts"
 import type { MutationResult } from "#protocol/mutation.ts"
 import type { TokenReply, ViewReply } from "#protocol/request.ts"
-import { CommandReply, CommandRequest, DemoReply, REQUEST, reply, RequestError, TokenReply as TokenReplySchema, ViewReply as ViewReplySchema } from "#protocol/request.ts"
+import { AccessChangeReply, AccessChangeRequest, CommandReply, CommandRequest, DemoReply, REQUEST, reply, RequestError, TokenReply as TokenReplySchema, ViewReply as ViewReplySchema } from "#protocol/request.ts"
+import { accessSubject } from "#protocol/subject.ts"
 
 export interface Requests {
   readonly token: (token: string) => Promise<TokenReply>
@@ -15,6 +17,7 @@ export interface Requests {
   readonly view: (user: string, at: number, before: number | null) => Promise<ViewReply>
   readonly demo: (user: string) => Promise<{ readonly token: string }>
   readonly command: (subject: string, request: typeof CommandRequest.Type) => Promise<MutationResult>
+  readonly changeAccess: (request: typeof AccessChangeRequest.Type) => Promise<AccessChangeResult>
 }
 
 export const natsRequests = (nats: Nats): Requests => {
@@ -40,11 +43,14 @@ export const natsRequests = (nats: Nats): Requests => {
   const demo = ask(DemoReply)
   const command = ask(CommandReply)
   const encodeCommand = Schema.encodeSync(CommandRequest)
+  const changeAccess = ask(AccessChangeReply)
+  const encodeAccessChange = Schema.encodeSync(AccessChangeRequest)
   return {
     token: (text) => token(REQUEST.token, { token: text }),
     view: (user, at, before) => view(REQUEST.view, { user, at, ...(before === null ? {} : { before }) }),
     demo: (user) => demo(REQUEST.demo, { user }),
     command: (subject, request) => command(subject, encodeCommand(request)),
+    changeAccess: (request) => changeAccess(accessSubject(request.user), encodeAccessChange(request)),
   }
 }
 

@@ -177,6 +177,7 @@ const simulate = async (random: Random, steps: number, losses: boolean): Promise
     },
     demo: () => Promise.reject(new Error("no demo")),
     command: () => Promise.reject(new Error("no commands")),
+    changeAccess: () => Promise.reject(new Error("no commands")),
   }
   const services: Services = {
     log: truth.log,
