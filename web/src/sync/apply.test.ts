@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest"
 import type { Change, Down } from "#protocol/down.ts"
 import type { Accepted, Applier } from "./apply.ts"
 import { createApplier, plan } from "./apply.ts"
+import type { News } from "./losses.ts"
 import type { Applied } from "./session.ts"
 import type { Held, Store, StoredDoc } from "./store.ts"
 import { documentKey, NOTHING_HELD } from "./store.ts"
@@ -46,13 +47,14 @@ describe("the newest version wins", () => {
 const setUp = (store: Store = createMemoryStore()) => {
   const told: Array<Held> = []
   const failures: Array<string> = []
-  const applier = createApplier({ store, now: () => 0, onApplied: (held) => told.push(held), onFailed: (reason) => failures.push(reason) })
-  return { store, applier, told, failures }
+  const news: Array<News> = []
+  const applier = createApplier({ store, now: () => 0, onApplied: (held) => told.push(held), onFailed: (reason) => failures.push(reason), isAsked: () => true, onNews: (one) => news.push(one) })
+  return { store, applier, told, failures, news }
 }
 const accept = (frame: Down, more: Partial<Accepted> = {}): Accepted => {
   const payload = frame.payload as { readonly to?: number; readonly cursor?: string }
   const held = payload.to === undefined ? NOTHING_HELD : { position: payload.to, cursor: payload.cursor! }
-  return { frame: frame as Applied, held, whole: false, letGo: false, ...more }
+  return { frame: frame as Applied, held, whole: false, letGo: false, settles: frame.type === "LIVE", ...more }
 }
 const changes = (from: number, to: number, all: ReadonlyArray<Change>, more?: true): Down => ({
   type: "CHANGES",

@@ -7,8 +7,10 @@
  */
 import type { Change } from "#protocol/down.ts"
 import type { Applied } from "./session.ts"
-import type { Draft, Held, Store, StoredDoc, StoredEdit } from "./store.ts"
+import type { Held, Store, StoredDoc, StoredEdit } from "./store.ts"
 import { documentKey, NOTHING_HELD } from "./store.ts"
+import type { News } from "./losses.ts"
+import { createLosses, orphans } from "./losses.ts"
 
 export interface Accepted {
   readonly frame: Applied
@@ -19,12 +21,16 @@ export interface Accepted {
    */
   readonly whole: boolean
   readonly letGo: boolean
+  /** What is missing once this is applied is missing for good: the frame is a LIVE that answers everything asked. */
+  readonly settles: boolean
 }
 
 export interface Applier {
   readonly push: (accepted: Accepted) => void
   /** Drops every document, after what was pushed before. */
   readonly forget: () => void
+  /** While live: an edit or a draft was written, perhaps by a tab that does not know yet that its entity is gone. */
+  readonly look: () => void
   /** Resolves when nothing is under way. */
   readonly idle: () => Promise<void>
 }
@@ -33,6 +39,9 @@ export interface ApplierOptions {
   readonly store: Store
   /** `held` is durable now; `live`: up to and with a LIVE frame. */
   readonly onApplied: (held: Held, live: boolean) => void
+  /** Whether all of an address is subscribed to. */
+  readonly isAsked: (entity: string, id: string, scope: string | null) => boolean
+  readonly onNews: (news: News) => void
   /** The device refused. What was pushed and not applied is dropped; the position durable is the one last told. */
   readonly onFailed: (reason: string) => void
   /** Milliseconds since 1970. */
@@ -41,7 +50,7 @@ export interface ApplierOptions {
 
 type Moving = Extract<Applied, { readonly type: "CHANGES" | "LIVE" | "HEARTBEAT" }>
 type AcceptedMoving = Accepted & { readonly frame: Moving }
-type Item = Accepted | "forget"
+type Item = Accepted | "forget" | "look"
 
 /** Changes in one write: what IndexedDB takes in about a fifth of a second on a small device. */
 const WRITE_CHANGES = 2_000
@@ -49,8 +58,14 @@ const WRITE_CHANGES = 2_000
 const WHOLE_CHANGES = 10_000
 /** Milliseconds after which an applied edit no longer waits for its echo, once the stream is known to be past it. */
 export const ECHO_MS = 5_000
+/**
+ * The same for one that created what has not come yet: its document is nowhere else, and a relay that is down for a while must not take it off the
+ * screen. Longer than that, it was created and deleted while this replica started over.
+ */
+export const CREATED_MS = 600_000
 
-export const createApplier = ({ store, onApplied, onFailed, now }: ApplierOptions): Applier => {
+export const createApplier = ({ store, onApplied, isAsked, onNews, onFailed, now }: ApplierOptions): Applier => {
+  const losses = createLosses({ store, isAsked, onNews })
   let queue: Array<Item> = []
   let running: Promise<void> | null = null
   /** Deletions kept because the position has not reached them. */
@@ -58,28 +73,37 @@ export const createApplier = ({ store, onApplied, onFailed, now }: ApplierOption
 
   /** What does not move but takes away. */
   const takeAway = async (item: Exclude<Item, AcceptedMoving>): Promise<void> => {
-    if (item === "forget") return drop(() => true, NOTHING_HELD, null)
+    if (item === "look") return losses.settle(false)
+    if (item === "forget") return startOver(() => true, NOTHING_HELD)
     const { frame, held, letGo } = item
-    if (frame.type === "ACCESS_REVOKED") return drop((doc) => names(frame.payload, doc.entity, doc.id, doc.scope), held, letGo ? null : frame.payload)
-    const { entityCode } = frame.payload as { readonly entityCode?: string }
-    return drop((doc) => entityCode === undefined || doc.entity === entityCode, held, null)
+    if (frame.type === "RESET") {
+      const { entityCode } = frame.payload as { readonly entityCode?: string }
+      return startOver((doc) => entityCode === undefined || doc.entity === entityCode, held)
+    }
+    const payload = frame.payload as Lost
+    const docs = [...store.docs.values()].filter((doc) => names(payload, doc.entity, doc.id, doc.scope))
+    await store.writeHeld(held)
+    if (!letGo) {
+      const keys = new Set(docs.map((doc) => doc.key))
+      await losses.revoked(docs, ({ entity, entityId, scope }) => names(payload, entity, entityId, scope) || keys.has(documentKey(entity, entityId)))
+    }
+    await drop(docs)
+    onApplied(held, false)
   }
 
-  const drop = async (of: (doc: StoredDoc) => boolean, held: Held, lost: Lost | null): Promise<void> => {
-    const keys = new Set([...store.docs.values()].filter(of).map((doc) => doc.key))
+  const startOver = async (of: (doc: StoredDoc) => boolean, held: Held): Promise<void> => {
+    const docs = [...store.docs.values()].filter(of)
     await store.writeHeld(held)
-    if (lost !== null) {
-      const concerned = ({ entity, entityId, scope }: StoredEdit | Draft): boolean =>
-        names(lost, entity, entityId, scope) || keys.has(documentKey(entity, entityId))
-      await store.writeEdits([], [...store.edits.values()].filter(concerned).map((edit) => edit.id))
-      await store.writeDrafts([], [...store.drafts.values()].filter(concerned).map((draft) => draft.key))
-    }
-    if (keys.size > 0) {
-      await store.writeDocs([], [...keys])
-      for (const key of keys) tombstones.delete(key)
-      await store.scrub()
-    }
+    losses.reset(docs)
+    await drop(docs)
     onApplied(held, false)
+  }
+
+  const drop = async (docs: ReadonlyArray<StoredDoc>): Promise<void> => {
+    if (docs.length === 0) return
+    await store.writeDocs([], docs.map((doc) => doc.key))
+    for (const doc of docs) tombstones.delete(doc.key)
+    await store.scrub()
   }
 
   const move = async (accepted: ReadonlyArray<AcceptedMoving>): Promise<void> => {
@@ -101,12 +125,21 @@ export const createApplier = ({ store, onApplied, onFailed, now }: ApplierOption
       }
     }
     for (const doc of puts.values()) if (doc.data === null) tombstones.add(doc.key)
+    losses.deleted([...puts.values()].flatMap((doc) => (doc.data === null ? known(doc.key) : [])).concat([...deletes].flatMap(known)))
+    losses.given(stateKeys(accepted, puts, store.docs))
     if (puts.size + deletes.size > 0) await store.writeDocs([...puts.values()], [...deletes])
     const knownUntil = live || accepted.some((item) => item.whole && item.frame.type === "HEARTBEAT") ? now() : null
-    const settled = settledEdits(store.edits.values(), changes, knownUntil)
+    const settled = settledEdits(store.edits.values(), changes, knownUntil, store.docs)
     if (settled.length > 0) await store.writeEdits([], settled)
     await store.writeHeld(held)
+    // While live a deletion is certain too: nothing older can come.
+    const certain = accepted.some((item) => item.settles)
+    if (certain || (complete && deletes.size > 0)) await losses.settle(certain)
     onApplied(held, live)
+  }
+  const known = (key: string): ReadonlyArray<StoredDoc> => {
+    const doc = store.docs.get(key)
+    return doc === undefined ? [] : [doc]
   }
 
   const run = async (): Promise<void> => {
@@ -159,14 +192,22 @@ export const createApplier = ({ store, onApplied, onFailed, now }: ApplierOption
       queue.push("forget")
       drain()
     },
+    look: () => {
+      const { edits, drafts } = orphans(store, [...store.edits.values()], [...store.drafts.values()], NONE)
+      if (edits.length + drafts.length === 0 || queue.includes("look")) return
+      queue.push("look")
+      drain()
+    },
     idle: async () => {
       while (running !== null) await running
     },
   }
 }
 
+const NONE: ReadonlySet<string> = new Set()
+
 const isMoving = (item: Item): item is AcceptedMoving =>
-  item !== "forget" && item.frame.type !== "RESET" && item.frame.type !== "ACCESS_REVOKED"
+  item !== "forget" && item !== "look" && item.frame.type !== "RESET" && item.frame.type !== "ACCESS_REVOKED"
 
 const waitsForMore = (queue: ReadonlyArray<Item>): boolean =>
   queue.every((item) => isMoving(item) && item.whole && item.frame.type === "CHANGES" && item.frame.payload.more === true)
@@ -193,14 +234,27 @@ export const plan = (
   return { puts, deletes }
 }
 
+/** The keys of documents that came as state beside the flow, and were not there before. */
+const stateKeys = (accepted: ReadonlyArray<AcceptedMoving>, puts: ReadonlyMap<string, StoredDoc>, docs: ReadonlyMap<string, StoredDoc>): ReadonlyArray<string> =>
+  accepted.flatMap(({ frame }) => {
+    if (frame.type !== "CHANGES" || frame.payload.from !== frame.payload.to) return []
+    return frame.payload.changes.map((change) => documentKey(change.entityCode, change.entityId)).filter((key) => puts.has(key) && !docs.has(key))
+  })
+
 /** The ids of edits whose echo is among `changes`, and, where `caughtUpAt` says that the stream is known up to then, of those applied well before. */
-export const settledEdits = (edits: Iterable<StoredEdit>, changes: ReadonlyArray<Change>, caughtUpAt: number | null): ReadonlyArray<string> => {
+export const settledEdits = (
+  edits: Iterable<StoredEdit>,
+  changes: ReadonlyArray<Change>,
+  caughtUpAt: number | null,
+  docs: ReadonlyMap<string, unknown>,
+): ReadonlyArray<string> => {
   const echoes = new Set<string>()
   for (const change of changes) if (change.mutationId !== undefined) echoes.add(change.mutationId)
   if (echoes.size === 0 && caughtUpAt === null) return []
   const settled: Array<string> = []
   for (const edit of edits) {
-    const late = caughtUpAt !== null && edit.state === "applied" && edit.appliedAt !== null && caughtUpAt - edit.appliedAt >= ECHO_MS
+    const patience = edit.op === "create" && !docs.has(documentKey(edit.entity, edit.entityId)) ? CREATED_MS : ECHO_MS
+    const late = caughtUpAt !== null && edit.state === "applied" && edit.appliedAt !== null && caughtUpAt - edit.appliedAt >= patience
     if (late || echoes.has(edit.mutationId)) settled.push(edit.id)
   }
   return settled

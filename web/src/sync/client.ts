@@ -13,6 +13,7 @@ import { BehaviorSubject } from "rxjs"
 import { createEdits } from "./edits.ts"
 import { createEngine } from "./engine.ts"
 import type { Replica, Wanted } from "./replica.ts"
+import type { News } from "./losses.ts"
 import type { OpenSocket } from "./socket.ts"
 import { openWebSocket } from "./socket.ts"
 import type { Status } from "./status.ts"
@@ -31,6 +32,7 @@ export interface ReplicaOptions {
   /** A new token, where one can be had without a person. */
   readonly renew?: () => Promise<string>
   readonly openSocket?: OpenSocket
+  readonly onNews?: (news: News) => void
   readonly now?: () => number
   readonly random?: () => number
 }
@@ -49,6 +51,7 @@ export const createReplica = async (options: ReplicaOptions): Promise<Replica> =
     renew: options.renew ?? null,
     openSocket: options.openSocket ?? openWebSocket,
     random: options.random ?? Math.random,
+    onNews: options.onNews ?? (() => {}),
   })
   await engine.start()
   return {

@@ -5,7 +5,9 @@ import type { Down } from "#protocol/down.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
 import { createReplica } from "./client.ts"
+import { orphans } from "./losses.ts"
 import type { Replica } from "./replica.ts"
+import { documentKey, draftKey } from "./store.ts"
 import type { Store } from "./store.ts"
 import { createMemoryStore } from "./store-memory.ts"
 import { openRxStore } from "./store-rxdb.ts"
@@ -41,7 +43,7 @@ const crashable = (store: Store): { readonly store: Store; readonly crash: () =>
   const never = new Promise<never>(() => {})
   const guard = <A extends ReadonlyArray<unknown>>(write: (...args: A) => Promise<void>) => (...args: A): Promise<void> => (crashed ? never : write(...args))
   return {
-    store: { ...store, writeDocs: guard(store.writeDocs), writeEdits: guard(store.writeEdits), writeHeld: guard(store.writeHeld), close: async () => {} },
+    store: { ...store, writeDocs: guard(store.writeDocs), writeEdits: guard(store.writeEdits), writeDrafts: guard(store.writeDrafts), writeHeld: guard(store.writeHeld), close: async () => {} },
     crash: () => (crashed = true),
   }
 }
@@ -58,19 +60,35 @@ const history = async (random: Random, disk: Store): Promise<void> => {
     return { replica, crash }
   }
   let { replica, crash } = await open()
-  const scopeOf = (id: string): string => (id < "f" ? "p1" : "p2")
+  /** Where each row is now. */
+  const scopes = new Map<string, string>()
+  const scopeOf = (key: string): string => scopes.get(key) ?? (key.at(-1)! < "f" ? "p1" : "p2")
   let release: (() => void) | null = null
   for (let i = 0; i < STEPS; i++) {
     const what = random.next()
-    if (what < 0.6) {
+    if (what < 0.55) {
       const count = random.int(8) === 0 ? 5 : 1
       const changes = Array.from({ length: count }, () => {
         const id = random.pick(["a", "b", "c", "d", "g", "h", "i", "j"])
-        return { entity: random.pick([...ENTITIES, "extra"]), id, scope: scopeOf(id), data: random.next() < 0.3 ? null : { n: i } }
+        const entity = random.pick([...ENTITIES, "extra"])
+        return { entity, id, scope: scopeOf(documentKey(entity, id)), data: random.next() < 0.3 ? null : { n: i } }
       })
       edge.write(changes)
-    } else if (what < 0.68) edge.allow(random.pick([["p1"], ["p2"], ["p1", "p2"], []]))
-    else if (what < 0.76) edge.disconnect(random.pick([1006, 4010, 4008]))
+    } else if (what < 0.63) {
+      const [entity, id] = [random.pick(ENTITIES), random.pick(["a", "b", "g", "h"])]
+      const from = scopeOf(documentKey(entity, id))
+      const to = from === "p1" ? "p2" : "p1"
+      scopes.set(documentKey(entity, id), to)
+      edge.write([{ entity, id, scope: from, data: null }, { entity, id, scope: to, data: { n: i } }])
+    } else if (what < 0.66) {
+      const doc = [...replica.documents().values()].find(() => random.next() < 0.3)
+      if (doc !== undefined && doc.entity !== "extra") {
+        const { entity, id: entityId, scope } = doc
+        if (random.next() < 0.5) replica.edit({ entity, entityId, scope, op: "update", data: { n: -i } })
+        else await replica.store.writeDrafts([{ key: draftKey(entity, entityId, "n"), entity, entityId, scope, field: "n", value: String(i), at: 0 }], [])
+      }
+    } else if (what < 0.74) edge.allow(random.pick([["p1"], ["p2"], ["p1", "p2"], []]))
+    else if (what < 0.8) edge.disconnect(random.pick([1006, 4010, 4008]))
     else if (what < 0.84) edge.heartbeat()
     else if (what < 0.86) edge.newEpoch()
     else if (what < 0.92) {
@@ -93,6 +111,11 @@ const history = async (random: Random, disk: Store): Promise<void> => {
     edge.heartbeat()
     return replica.status$.value.kind === "live" && replica.position() >= 1 && same(replica, edge, release !== null)
   }, () => `${JSON.stringify(replica.status$.value)} ${describe(replica, edge, release !== null)}`)
+  // Nothing left on the device speaks of what is not there.
+  await until(() => {
+    const left = orphans(disk, [...disk.edits.values()], [...disk.drafts.values()], new Set())
+    return left.edits.length + left.drafts.length === 0
+  }, () => JSON.stringify([[...disk.edits.values()], [...disk.drafts.values()], [...disk.docs.keys()]]))
   await replica.close()
 }
 

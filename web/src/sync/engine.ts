@@ -4,12 +4,14 @@
  */
 import type { BehaviorSubject } from "rxjs"
 import type { Down } from "#protocol/down.ts"
+import { covers } from "#protocol/grant.ts"
 import { createApplier } from "./apply.ts"
 import { delayMs } from "./backoff.ts"
+import type { News } from "./losses.ts"
 import { createPusher } from "./push.ts"
 import type { Wanted } from "./replica.ts"
 import type { Effect, Input, Session } from "./session.ts"
-import { newSession, step } from "./session.ts"
+import { newSession, patternsOf, step } from "./session.ts"
 import type { OpenSocket, Socket } from "./socket.ts"
 import type { Status } from "./status.ts"
 import type { Held, Store } from "./store.ts"
@@ -25,6 +27,8 @@ export interface EngineOptions {
   /** A new token, where one can be had without a person. */
   readonly renew: (() => Promise<string>) | null
   readonly openSocket: OpenSocket
+  /** What was lost, gained or removed, once it is certain. */
+  readonly onNews: (news: News) => void
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** In [0, 1). */
@@ -60,13 +64,22 @@ export const createEngine = (options: EngineOptions): Engine => {
   let latencyMs: number | null = null
   /** Whether LIVE has come on this connection and what it completes is durable. */
   let live = false
+  /** ACCESS_REVOKED came, and the LIVE after it is not durable yet. */
+  let settling = false
 
   const applier = createApplier({
     store,
     now,
+    isAsked: (entity, id, scope) => session.asked.flatMap(patternsOf).some((pattern) => covers(pattern, { entity, id, scope })),
+    onNews: options.onNews,
     onApplied: (held, reachedLive) => {
       durable = held
-      if (reachedLive && session.phase === "live") live = true
+      if (reachedLive && session.phase === "live") {
+        live = true
+        settling = false
+        // Not before: an edit of what was lost or deleted meanwhile is forgotten, not sent.
+        pusher.open(true)
+      }
       tell()
     },
     onFailed: (reason) => feed({ type: "failed", held: durable, reason }),
@@ -83,6 +96,7 @@ export const createEngine = (options: EngineOptions): Engine => {
     if (isJoined(session) && !isJoined(next)) lostAt = now()
     session = next
     if (session.phase !== "live") live = false
+    if (input.type === "frame" && input.frame.type === "ACCESS_REVOKED") settling = true
     for (const effect of effects) run(effect)
     tell()
   }
@@ -130,8 +144,6 @@ export const createEngine = (options: EngineOptions): Engine => {
           () => {},
         )
         return
-      case "pump":
-        return pusher.open(true)
       case "results":
         return pusher.answer(effect.results)
       case "postpone":
@@ -181,7 +193,7 @@ export const createEngine = (options: EngineOptions): Engine => {
   const statusNow = (): Status => {
     switch (session.phase) {
       case "live":
-        return live ? { kind: "live", latencyMs, lagMs: session.lagMs } : { kind: "catching-up", ...session.progress }
+        return live ? { kind: "live", latencyMs, lagMs: session.lagMs, ...(settling ? { settling } : {}) } : { kind: "catching-up", ...session.progress }
       case "catching-up":
         return { kind: "catching-up", ...session.progress }
       case "signed-out":
@@ -203,6 +215,7 @@ export const createEngine = (options: EngineOptions): Engine => {
   const offline = (reason: string | null): Status => ({ kind: "offline", since: contactAt, waiting: waiting(store), reason })
 
   const stopListening = store.listen((change) => {
+    if (live && !settling && change.edits.length + change.drafts.length > 0) applier.look()
     if (change.edits.length === 0) return
     pusher.pump()
     if (status$.value.kind === "offline") tell()

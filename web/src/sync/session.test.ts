@@ -45,10 +45,10 @@ test("a connection from start to live", () => {
   const steps: ReadonlyArray<readonly [Input, Phase, ReadonlyArray<string>]> = [
     [{ type: "start", held: { position: 5, cursor: "c5" } }, "connecting", ["connect", "watch"]],
     [{ type: "opened" }, "joining", ["AUTH"]],
-    [frame({ type: "AUTH_SUCCESS", payload: { userId: "ada", connectionId: "1", expiresAt: "" } }), "catching-up", ["watch", "SUBSCRIBE", "pump"]],
+    [frame({ type: "AUTH_SUCCESS", payload: { userId: "ada", connectionId: "1", expiresAt: "" } }), "catching-up", ["watch", "SUBSCRIBE"]],
     [frame({ type: "SUBSCRIBED", payload: { count: 1 } }), "catching-up", ["watch"]],
     [frame(changes(5, 9)), "catching-up", ["watch", "apply"]],
-    [frame({ type: "LIVE", payload: { from: 9, to: 12, cursor: "c12" } }), "live", ["watch", "apply", "PING", "pump"]],
+    [frame({ type: "LIVE", payload: { from: 9, to: 12, cursor: "c12" } }), "live", ["watch", "apply", "PING"]],
     [frame({ type: "PONG", payload: {} }), "live", ["watch", "pong"]],
     [frame(changes(12, 13)), "live", ["watch", "apply"]],
   ]
@@ -70,7 +70,7 @@ describe("joining", () => {
   test("without a cursor drops what is held, and stands at 0", () => {
     const [session, effects] = step(at("joining", { held: { position: 5, cursor: null } }), welcome)
     expect(session.held).toEqual({ position: 0, cursor: null })
-    expect(dos(effects)).toEqual(["watch", "forget", "SUBSCRIBE", "pump"])
+    expect(dos(effects)).toEqual(["watch", "forget", "SUBSCRIBE"])
   })
 })
 

@@ -80,8 +80,11 @@ export type Effect =
   | { readonly do: "send"; readonly frame: Up }
   /** Ends the socket; no `closed` follows. */
   | { readonly do: "close" }
-  /** `held`: where one stands afterwards. `whole`: a transaction may be kept until its last frame. `letGo`: nobody took it away, it is not asked for any more. */
-  | { readonly do: "apply"; readonly frame: Applied; readonly held: Held; readonly whole: boolean; readonly letGo: boolean }
+  /**
+   * `held`: where one stands afterwards. `whole`: a transaction may be kept until its last frame. `letGo`: nobody took it away, it is not asked for any
+   * more. `settles`: all that was asked for is there now, and what is not there is not to be seen.
+   */
+  | { readonly do: "apply"; readonly frame: Applied; readonly held: Held; readonly whole: boolean; readonly letGo: boolean; readonly settles: boolean }
   /** Drops every document: no cursor describes them. */
   | { readonly do: "forget" }
   /** A `due` after a delay: backoff.ts, or exactly `ms`. */
@@ -90,8 +93,6 @@ export type Effect =
   | { readonly do: "watch"; readonly ms: number }
   /** A new token is wanted. */
   | { readonly do: "renew" }
-  /** Edits may be sent from now on. */
-  | { readonly do: "pump" }
   | { readonly do: "results"; readonly results: ReadonlyArray<MutationResult> }
   /** Edits sent are not answered now: send them again after `ms`. */
   | { readonly do: "postpone"; readonly ms: number }
@@ -195,7 +196,7 @@ const join = (session: Session): Step => {
   const effects: Array<Effect> = [{ do: "watch", ms: SILENCE_MS }]
   // Without a cursor nothing says what is held: then nothing may be.
   if (held.cursor === null) effects.push({ do: "forget" })
-  effects.push({ do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: asked, ...(held.cursor === null ? {} : { cursor: held.cursor }) } } }, { do: "pump" })
+  effects.push({ do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: asked, ...(held.cursor === null ? {} : { cursor: held.cursor }) } } })
   return [{ ...session, phase: "catching-up", held: held.cursor === null ? NOTHING_HELD : held, unanswered: 1, progress: { done: 0, of: 0 } }, effects]
 }
 
@@ -224,31 +225,31 @@ const receive: Cell<"frame"> = (session, { frame }) => {
       const held = { position: payload.to, cursor: payload.cursor }
       return [
         { ...session, held, misfits: 0, progress: payload.progress ?? session.progress },
-        [heard, { do: "apply", frame, held, whole, letGo: false }],
+        [heard, { do: "apply", frame, held, whole, letGo: false, settles: false }],
       ]
     }
     case "LIVE": {
       if (frame.payload.from !== session.held.position) return misfit(session)
       const held = { position: frame.payload.to, cursor: frame.payload.cursor }
-      const apply: Effect = { do: "apply", frame, held, whole, letGo: false }
+      const apply: Effect = { do: "apply", frame, held, whole, letGo: false, settles: session.unanswered === 0 }
       if (session.unanswered > 0) return [{ ...session, held, misfits: 0 }, [heard, apply]]
       return [
         { ...session, phase: "live", held, misfits: 0, failed: 0, lagMs: 0, reason: null },
-        [heard, apply, { do: "send", frame: { type: "PING" } }, { do: "pump" }],
+        [heard, apply, { do: "send", frame: { type: "PING" } }],
       ]
     }
     case "HEARTBEAT": {
       if (frame.payload.from !== session.held.position) return misfit(session)
       const held = { position: frame.payload.to, cursor: frame.payload.cursor }
-      return [{ ...session, held, misfits: 0, lagMs: frame.payload.lagMs }, [heard, { do: "apply", frame, held, whole, letGo: false }, { do: "send", frame: { type: "PING" } }]]
+      return [{ ...session, held, misfits: 0, lagMs: frame.payload.lagMs }, [heard, { do: "apply", frame, held, whole, letGo: false, settles: false }, { do: "send", frame: { type: "PING" } }]]
     }
     case "ACCESS_REVOKED":
       // The cursor stays: the edge has said on the frame before that these documents are not to be counted on.
-      return [session, [heard, { do: "apply", frame, held: session.held, whole, letGo: !isAsked(session.asked, frame.payload) }]]
+      return [session, [heard, { do: "apply", frame, held: session.held, whole, letGo: !isAsked(session.asked, frame.payload), settles: false }]]
     case "RESET":
       return [
         { ...session, phase: "catching-up", held: NOTHING_HELD, progress: { done: 0, of: 0 } },
-        [heard, { do: "apply", frame, held: NOTHING_HELD, whole: false, letGo: false }],
+        [heard, { do: "apply", frame, held: NOTHING_HELD, whole: false, letGo: false, settles: false }],
       ]
     case "MUTATED":
       return [session, [heard, { do: "results", results: frame.payload.results }]]

@@ -7,6 +7,8 @@ export type Status =
       readonly latencyMs: number | null
       /** Milliseconds by which the edge's own view of the stream may be behind, as its last HEARTBEAT said. */
       readonly lagMs: number
+      /** Access changed a moment ago: what is missing now may come again at once. */
+      readonly settling?: true
     }
   /** `of` is 0 until the edge has said how much there is. */
   | { readonly kind: "catching-up"; readonly done: number; readonly of: number }

@@ -12,6 +12,7 @@ import { createEdits } from "./edits.ts"
 import type { Engine } from "./engine.ts"
 import { createEngine } from "./engine.ts"
 import { runForLeader } from "./leader.ts"
+import type { News } from "./losses.ts"
 import type { Replica, Wanted } from "./replica.ts"
 import { openWebSocket } from "./socket.ts"
 import type { OpenSocket } from "./socket.ts"
@@ -21,7 +22,7 @@ import { createMemoryStore } from "./store-memory.ts"
 import { databaseName, openRxStore } from "./store-rxdb.ts"
 import { createWants } from "./wants.ts"
 
-export interface TabOptions {
+export interface TabOptions<Notice = never> {
   readonly user: string
   readonly token: string
   /** Held by every tab for as long as it lives. */
@@ -29,12 +30,16 @@ export interface TabOptions {
   readonly renew?: () => Promise<string>
   /** Somebody signed this person out in another tab: this replica is closed by now. */
   readonly onForgotten?: () => void
+  /** What people may want to hear of what was lost or gained: little, and plain data, for it goes to every tab. Null: nothing. */
+  readonly summarise?: (news: News) => Notice | null
+  /** Told to every tab that is in front, or to whichever comes to the front first. */
+  readonly onNotice?: (notice: Notice) => void
   /** The page's own server, if left out. */
   readonly url?: string
   readonly openSocket?: OpenSocket
 }
 
-type Message =
+type Message<Notice> =
   | { readonly type: "status"; readonly status: Status; readonly position: number }
   | { readonly type: "hello" }
   | { readonly type: "want"; readonly tab: string; readonly wanted: ReadonlyArray<Wanted> }
@@ -42,6 +47,9 @@ type Message =
   | { readonly type: "token"; readonly token: string }
   | { readonly type: "hurry" }
   | { readonly type: "forgotten" }
+  | { readonly type: "notice"; readonly id: string; readonly notice: Notice }
+  /** Somebody has seen it. */
+  | { readonly type: "noticed"; readonly id: string }
 
 /** Milliseconds between two words from the leader. */
 const BEAT_MS = 4_000
@@ -60,7 +68,7 @@ const openStore = async (user: string): Promise<{ readonly store: Store; readonl
 }
 
 /** Opens, or joins, the person's replica. Resolves once its data can be read. */
-export const openTab = async (options: TabOptions): Promise<Replica> => {
+export const openTab = async <Notice = never>(options: TabOptions<Notice>): Promise<Replica> => {
   const { user, subscriptions, url = ownServer(), openSocket = openWebSocket, renew } = options
   const { store, shared } = await openStore(user)
   const channel = new BroadcastChannel(`tideline:${user}`)
@@ -75,7 +83,7 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
   let hadLeader = false
   let closed = false
 
-  const say = (message: Message): void => {
+  const say = (message: Message<Notice>): void => {
     if (!closed) channel.postMessage(message)
   }
   const sayStatus = (): void => {
@@ -101,11 +109,33 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
     before?.()
   }
 
+  /** In memory only: the words name what the device has just forgotten. */
+  const unseen = new Map<string, Notice>()
+  let notices = 0
+  const notice = (id: string, what: Notice): void => {
+    unseen.set(id, what)
+    if (document.visibilityState === "visible") showUnseen()
+  }
+  const showUnseen = (): void => {
+    for (const [id, what] of unseen) {
+      options.onNotice?.(what)
+      say({ type: "noticed", id })
+    }
+    unseen.clear()
+  }
+  const onNews = (news: News): void => {
+    const what = options.summarise?.(news) ?? null
+    if (what === null) return
+    const id = `${tab}-${notices++}`
+    say({ type: "notice", id, notice: what })
+    notice(id, what)
+  }
+
   const lead = async (): Promise<void> => {
     // What another leader wrote last may still be on its way here.
     if (hadLeader) await store.refresh()
     if (closed || engine !== null) return
-    engine = createEngine({ store, url, token, status$, openSocket, asked: all.asked(), renew: renew ?? null, now: Date.now, random: Math.random })
+    engine = createEngine({ store, url, token, status$, openSocket, asked: all.asked(), renew: renew ?? null, onNews, now: Date.now, random: Math.random })
     say({ type: "hello" })
     await engine.start()
   }
@@ -122,7 +152,7 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
     engine?.feed({ type: "token", token })
   }
 
-  channel.onmessage = ({ data }: MessageEvent<Message>) => {
+  channel.onmessage = ({ data }: MessageEvent<Message<Notice>>) => {
     switch (data.type) {
       case "status":
         heardAt = Date.now()
@@ -142,6 +172,10 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
         return setToken(data.token)
       case "hurry":
         return engine?.feed({ type: "hurry" })
+      case "notice":
+        return notice(data.id, data.notice)
+      case "noticed":
+        return void unseen.delete(data.id)
       case "forgotten":
         return void close().then(() => options.onForgotten?.())
     }
@@ -166,7 +200,7 @@ export const openTab = async (options: TabOptions): Promise<Replica> => {
   const { signal } = away
   addEventListener("online", hurry, { signal })
   addEventListener("offline", () => engine?.feed({ type: "doubt" }), { signal })
-  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && hurry(), { signal })
+  document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && (hurry(), showUnseen()), { signal })
   addEventListener("pagehide", () => say({ type: "bye", tab }), { signal })
   addEventListener("pageshow", (event) => void (event.persisted && store.refresh().then(() => say({ type: "hello" }))), { signal })
 

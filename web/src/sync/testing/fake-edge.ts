@@ -160,8 +160,8 @@ export class FakeEdge {
   truth(entities: ReadonlyArray<string>): ReadonlyMap<string, { readonly version: number; readonly data: Row }> {
     const allowed = this.#allowedAt(this.#seq)
     const rows = new Map<string, { version: number; data: Row }>()
-    for (const [key, c] of this.#latest()) {
-      if (c.data !== null && entities.includes(c.entityCode) && allowed.has(c.scope!)) rows.set(key, { version: c.version, data: c.data })
+    for (const c of this.#latest().values()) {
+      if (c.data !== null && entities.includes(c.entityCode) && allowed.has(c.scope!)) rows.set(documentKey(c.entityCode, c.entityId), { version: c.version, data: c.data })
     }
     return rows
   }
@@ -266,7 +266,7 @@ export class FakeEdge {
     const known = this.#answers.get(mutation.id)
     if (known !== undefined) return known
     const { id, entityCode: entity, entityId, op, base = {}, data = {} } = mutation
-    const row = this.#latest().get(documentKey(entity, entityId))
+    const row = [...this.#latest().values()].find((c) => c.entityCode === entity && c.entityId === entityId && c.data !== null)
     const current = row?.data ?? null
     const clash = Object.keys(data).some((f) => JSON.stringify(current?.[f] ?? null) !== JSON.stringify(base[f] ?? null))
     const allowed = this.#allowedAt(this.#seq)
@@ -336,10 +336,10 @@ export class FakeEdge {
     return this.#access.findLast((a) => a.seq <= seq)!.scopes
   }
 
-  /** The newest change of every entity. (Rows do not move between scopes here: that is two addresses, and another test.) */
+  /** The newest change at every address: a row that moved to another scope is a deletion at the old one. */
   #latest(): ReadonlyMap<string, Change> {
     const latest = new Map<string, Change>()
-    for (const change of this.#log) latest.set(documentKey(change.entityCode, change.entityId), change)
+    for (const change of this.#log) latest.set(`${change.scope}|${documentKey(change.entityCode, change.entityId)}`, change)
     return latest
   }
 }
