@@ -141,8 +141,8 @@ describe("an update", () => {
     ["too large a number", { data: { size: 1e12 } }, /out of range/],
     ["null where it must not be", { data: { title: null } }, "title must not be empty"],
     ["a broken rule", { data: { title: "" } }, "the values break the rule title_has_letters"],
-    ["a value that is taken", { data: { code: "B" } }, "another row has the same code"],
-    ["a value that a hidden row has, without saying whose", { data: { code: "H" } }, "another row has the same code"],
+    ["a value that is taken", { data: { code: "B" } }, "code must have another value"],
+    ["a value that a hidden row has, without saying whose", { data: { code: "H" } }, "code must have another value"],
     ["another key", { data: { id: TWO } }, "id cannot be set"],
     ["a generated column", { data: { len: 77 } }, "len cannot be set"],
     ["what the application's trigger refuses", { data: { title: "forbidden" } }, "that word is not wanted here"],
@@ -204,7 +204,7 @@ describe("a deletion", () => {
 
   it("is invalid while others refer to the row", async () => {
     await db.sql`insert into app.remark values (1, ${ONE})`
-    expect(await mutate("ada", { op: "delete" })).toMatchObject({ status: "invalid", message: "other rows refer to this one" })
+    expect(await mutate("ada", { op: "delete" })).toMatchObject({ status: "invalid", message: "the row is in use" })
   })
 })
 

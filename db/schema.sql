@@ -1308,36 +1308,37 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION tide.explain_refusal(state text, message text, constraint_name text, column_name text, table_schema text, table_name text, relation oid, op text)
+CREATE OR REPLACE FUNCTION tide.explain_refusal(state text, message text, constraint_name text, column_name text, table_schema text, table_name text, relation oid, op text, own boolean)
  RETURNS text
  LANGUAGE plpgsql
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
+  ours constant boolean := to_regclass(format('%I.%I', table_schema, table_name)) is not distinct from relation::regclass;
   columns text;
 begin
-  case state
-    when '23502' then
-      return format('%s must not be empty', column_name);
-    when '23505' then
+  case
+    when state = '23502' then
+      return format('%s must not be empty', coalesce(nullif(column_name, ''), 'a value'));
+    when own or state in ('P0001', '54000') or state like '23%' and constraint_name = '' then
+      return message;
+    when state = '23505' and ours then
       select string_agg(a.attname, ', ' order by k.place) into columns
       from pg_index i cross join lateral unnest(i.indkey::smallint[]) with ordinality k(attnum, place)
       join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
       where i.indexrelid = to_regclass(format('%I.%I', table_schema, constraint_name));
-      return format('another row has the same %s', coalesce(columns, constraint_name));
-    when '23503' then
+      return format('%s must have another value', coalesce(columns, constraint_name));
+    when state in ('23001', '23503') then
       select string_agg(a.attname, ', ') into columns
       from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = any (c.conkey)
       where c.conname = constraint_name and c.conrelid = explain_refusal.relation and c.contype = 'f';
-      if op = 'delete' or columns is null then return 'other rows refer to this one'; end if;
+      if op = 'delete' or columns is null then return 'the row is in use'; end if;
       return format('%s refers to a row that does not exist', columns);
-    when '23514' then
+    when state like '23%' then
       return format('the values break the rule %s', constraint_name);
-    when '23P01' then
-      return format('the values clash with another row (%s)', constraint_name);
     else
-      return message;
+      return format('the values do not go together (SQLSTATE %s)', state);
   end case;
 end $function$
 ;
@@ -1680,21 +1681,6 @@ CREATE OR REPLACE FUNCTION tide.lease_key()
 RETURN (7419002)::bigint
 ;
 
-CREATE OR REPLACE FUNCTION tide.locked_row(held tide.tracked, key text[], OUT image jsonb, OUT scope text, OUT id text)
- RETURNS record
- LANGUAGE plpgsql
- SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-begin
-  execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s for update of tide_t',
-    tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
-    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
-  into image, scope, id using key;
-exception
-  when data_exception then return; -- text that cannot be such a key is no row's key
-end $function$
-;
-
 CREATE OR REPLACE FUNCTION tide.look(xmax xid8, running xid8[], at_most integer)
  RETURNS SETOF tide.message
  LANGUAGE plpgsql
@@ -1708,6 +1694,47 @@ begin
     select m.* from tide.message m
     where (m.xid >= look.xmax or m.xid = any (look.running)) and pg_visible_in_snapshot(m.xid, pg_current_snapshot())
     limit look.at_most;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.lost_reference(held tide.tracked, user_id text, stored jsonb, image jsonb)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  reference record;
+  place     record;
+  may       boolean;
+  whole     constant jsonb := coalesce(image, '{}') || stored;
+begin
+  for reference in
+    select to_entity, scope_column, key_columns, relation, names, matching
+    from pg_constraint c join tide.tracked t(to_entity, table_name, relation, key_columns, scope_column) on t.relation = c.confrelid
+    cross join lateral (
+      select array_agg(a.attname::text order by k.place) as names, array_agg(b.attname::text order by k.place) as targets,
+        string_agg(format('tide_t.%I operator(%I.%s) tide_r.%I', b.attname, n.nspname, o.oprname, a.attname), ' and ') as matching
+      from unnest(c.conkey, c.confkey, c.conpfeqop) with ordinality k(own, target, operator, place)
+      join pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.own
+      join pg_attribute b on b.attrelid = c.confrelid and b.attnum = k.target
+      join pg_operator o on o.oid = k.operator join pg_namespace n on n.oid = o.oprnamespace) pairs
+    where c.conrelid = held.relation and c.contype = 'f' and (to_jsonb(c) ->> 'conperiod')::boolean is not true -- a period is covered by several rows
+      and exists (select from unnest(names) name where stored -> name is distinct from image -> name and stored ? name)
+      and not exists (select from unnest(names) name where coalesce(whole -> name, 'null') = 'null')
+      -- A row may refer to itself before it is there.
+      and not (c.confrelid = c.conrelid and (select bool_and(whole -> name = whole -> target) from unnest(names, targets) pair(name, target)))
+    order by c.conname
+  loop
+    execute format('select %s as scope, %s as id from %s tide_t, jsonb_to_record($1) as tide_r(%s) where %s limit 1',
+      tide.scope_expression(reference.scope_column, 'tide_t'), tide.id_expression(reference.relation, reference.key_columns, 'tide_t'), reference.relation,
+      tide.record_columns(held.relation, (select jsonb_object_agg(name, null) from unnest(reference.names) name)), reference.matching)
+    into place using whole;
+    -- Of what is not there the same is asked.
+    may := authz.allows(user_id, 'VIEW', place.scope, reference.to_entity, coalesce(place.id, ''));
+    if place.id is null or not may then return array_to_string(reference.names, ', '); end if;
+  end loop;
+  return null;
 end $function$
 ;
 
@@ -1793,8 +1820,13 @@ declare
   data        jsonb := coalesce(nullif(mutation -> 'data', 'null'), '{}');
   base        jsonb := coalesce(nullif(mutation -> 'base', 'null'), '{}');
   hidden      constant jsonb := jsonb_build_object('id', m_id, 'status', 'denied', 'message', 'no such row, or not allowed');
+  -- It includes VIEW, as each level does those before it.
+  level       constant text := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
   held        tide.tracked;
   key         text[];
+  -- Whether they may, as far as is known; and whether the database has seen more yet than what they sent.
+  may         boolean := false;
+  writing     boolean := false;
   here        record;
   there       record;
   stored      jsonb;
@@ -1831,12 +1863,16 @@ begin
 
   -- The row.
   key := tide.split_id(m_entity_id, cardinality(held.key_columns));
-  select null::jsonb as image, null::text as scope, null::text as id into here; -- a creation has none
+  select null::jsonb as image, null::text as scope, null::text as id into here;
   if m_op <> 'create' then
     if key is null then return hidden; end if;
-    select * into here from tide.locked_row(held, key);
-    if here.image is null or here.id is distinct from m_entity_id or not authz.allows(user_id, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
-    if not authz.allows(user_id, case m_op when 'update' then 'EDIT' else 'DELETE' end, here.scope, m_entity, m_entity_id) then return hidden; end if;
+    -- Before the lock: who waits for it knows that the row is there, and that somebody works on it. Of what is not there the same is asked.
+    select * into there from tide.row_place(held, key);
+    may := authz.allows(user_id, level, there.scope, m_entity, m_entity_id);
+    if there.id is distinct from m_entity_id or not may then return hidden; end if;
+    -- It may have moved, and the right have ended, while this waited.
+    select * into here from tide.row_at(held, key, true);
+    if here.id is distinct from m_entity_id or not authz.allows(user_id, level, here.scope, m_entity, m_entity_id) then return hidden; end if;
   end if;
 
   begin
@@ -1890,9 +1926,34 @@ begin
       columns := tide.record_columns(held.relation, stored);
       execute format('select %s from jsonb_to_record($1) as tide_r(%s)', tide.scope_expression(held.scope_column, 'tide_r'), columns) into rule using stored;
       if (m_op = 'create' or rule is distinct from here.scope) and not authz.allows(user_id, 'CREATE', rule, m_entity, m_entity_id) then return hidden; end if;
+      may := true;
+    elsif m_op = 'create' then
+      -- Where it goes is for a default or a trigger to say.
+      may := authz.allows(user_id, 'CREATE', null, m_entity, m_entity_id);
+    end if;
+
+    -- May they see what it refers to?
+    if m_op <> 'delete' then
+      wrong := tide.lost_reference(held, user_id, stored, here.image);
+      if wrong is not null then
+        return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('%s refers to a row that does not exist', wrong));
+      end if;
+    end if;
+
+    -- Is the key free? Whoever may see the row that has it is shown that.
+    if m_op = 'create' then
+      select * into there from tide.row_place(held, key);
+      if there.id is not null then
+        if authz.allows(user_id, 'VIEW', there.scope, m_entity, there.id) then
+          select * into here from tide.row_at(held, key, false);
+        end if;
+        if here.id is null or not authz.allows(user_id, 'VIEW', here.scope, m_entity, here.id) then return hidden; end if;
+        return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
+      end if;
     end if;
 
     -- The change. Triggers and defaults of the application run under its own search path.
+    writing := true;
     columns := tide.record_columns(held.relation, data);
     statement := case m_op
       when 'create' then format('insert into %s as tide_t (%s) select %s from jsonb_to_record($2) as tide_r(%s)', held.relation,
@@ -1924,16 +1985,18 @@ begin
       return hidden;
     when integrity_constraint_violation or data_exception or program_limit_exceeded or raise_exception or cannot_coerce or datatype_mismatch or invalid_parameter_value then
       get stacked diagnostics state = returned_sqlstate, reason = message_text, rule = constraint_name, at_column = column_name, at_schema = schema_name, at_table = table_name;
-      if m_op = 'create' and state = '23505' and at_table = (select relname from pg_class where oid = held.relation) then
-        -- Taken. Whoever may see the row is shown it.
-        select * into here from tide.locked_row(held, key);
-        if here.image is not null then
+      -- Somebody was quicker with this key. Whoever may see the row is shown it.
+      if m_op = 'create' and state = '23505' and to_regclass(format('%I.%I', at_schema, at_table)) = held.relation then
+        select * into here from tide.row_at(held, key, false);
+        if here.id is not null then
           if not authz.allows(user_id, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
           return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
         end if;
       end if;
+      -- Whoever may not create it here learns nothing from what the other rows or the application's triggers had to say against it.
+      if m_op = 'create' and not may and writing and state not in ('23502', '23514') then return hidden; end if;
       return jsonb_build_object('id', m_id, 'status', 'invalid',
-        'message', tide.explain_refusal(state, reason, rule, at_column, at_schema, at_table, held.relation, m_op));
+        'message', tide.explain_refusal(state, reason, rule, at_column, at_schema, at_table, held.relation, m_op, not writing));
   end;
 
   insert into tide.mutation (user_id, id) values (mutate.user_id, m_id);
@@ -2453,11 +2516,40 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.row_at(held tide.tracked, key text[], locked boolean, OUT image jsonb, OUT scope text, OUT id text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  execute format('select to_jsonb(tide_t.*), %s, %s from %s tide_t join (%s) tide_k on %s%s',
+    tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
+    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'),
+    case when locked then ' for update of tide_t' else '' end)
+  into image, scope, id using key;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.row_bytes()
  RETURNS integer
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (((8 * 1024) * 1024) - (64 * 1024))
+;
+
+CREATE OR REPLACE FUNCTION tide.row_place(held tide.tracked, key text[], OUT scope text, OUT id text)
+ RETURNS record
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  execute format('select %s, %s from %s tide_t join (%s) tide_k on %s',
+    tide.scope_expression(held.scope_column, 'tide_t'), tide.id_expression(held.relation, held.key_columns, 'tide_t'),
+    held.relation, tide.key_query(held.relation, held.key_columns), tide.key_match(held.relation, held.key_columns, 'tide_t', 'tide_k'))
+  into scope, id using key;
+exception
+  when data_exception then return; -- text that cannot be such a key is no row's key
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION tide.rows_about(relation regclass)
