@@ -5,6 +5,7 @@ import { audit } from "./commands/audit.ts"
 import { aside, asideRetry } from "./commands/aside.ts"
 import { backfill } from "./commands/backfill.ts"
 import { demoHistory } from "./commands/demo-history.ts"
+import { access } from "./commands/explain.ts"
 import { doctor } from "./commands/doctor.ts"
 import { rebuild } from "./commands/rebuild.ts"
 import { status } from "./commands/status.ts"
@@ -12,4 +13,4 @@ import { tail } from "./commands/tail.ts"
 import { token } from "./commands/token.ts"
 import { track, untrack } from "./commands/track.ts"
 
-export const COMMANDS: ReadonlyArray<Command> = [track, untrack, backfill, rebuild, status, doctor, aside, asideRetry, tail, audit, grant, revoke, token, demoHistory]
+export const COMMANDS: ReadonlyArray<Command> = [track, untrack, backfill, rebuild, status, doctor, aside, asideRetry, tail, audit, grant, revoke, access, token, demoHistory]

@@ -224,6 +224,17 @@ export const FOLD_WAIT_MS = 3_000
 
 /** Requests one authz process works on at once: a storm of reconnects; what is above is told to ask again. */
 export const AUTHZ_IN_FLIGHT = 20_000
+/** Grants, or holders, in one page of an explanation, at most and unless told: who granted each is read from STATE. */
+export const EXPLAIN_PAGE = 200
+export const EXPLAIN_PAGE_DEFAULT = 50
+/** Grants named for one holder of a pattern, the strongest: what is asked is who, and a holder's own page has them all. */
+export const EXPLAIN_HOLDER_GRANTS = 5
+/** Ways through roles that are told of one grant: enough to see that taking away one membership leaves another. */
+export const EXPLAIN_PATHS = 4
+/** Questions about access that one authz process works on at once; a page is for people, and the edges' questions go first. */
+export const EXPLAIN_IN_FLIGHT = 32
+/** Milliseconds one goes through grants before others get their turn: a connection's question waits this long at most. */
+export const EXPLAIN_TURN_MS = 5
 /** Milliseconds between looks at how far CHANGES has been trimmed, after which authz forgets what nobody can ask about. */
 export const FOLD_FORGET_MS = 10 * 60_000
 /** Commands one process applies at once, each on a connection to Postgres of its own. */

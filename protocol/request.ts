@@ -6,6 +6,7 @@
  * | `authz.token`                   | services/authz                 |
  * | `authz.view`                    | services/authz                 |
  * | `authz.may`                     | services/authz                 |
+ * | `authz.explain`                 | services/authz, `explain.ts`   |
  * | `authz.demo`                    | services/authz, in the demo    |
  * | `cmd.<scope>.<entity>.<id>`     | services/command               |
  * | `cmd._acl._access.<user>`       | services/command               |
@@ -16,7 +17,7 @@ import { ERROR_CODES } from "./down.ts"
 import { LEVELS } from "./grant.ts"
 import { Mutation, MutationResult } from "./mutation.ts"
 
-export const REQUEST = { token: "authz.token", view: "authz.view", may: "authz.may", demo: "authz.demo" } as const
+export const REQUEST = { token: "authz.token", view: "authz.view", may: "authz.may", explain: "authz.explain", demo: "authz.demo" } as const
 
 /** The queue groups that share the answering. */
 export const QUEUE = { authz: "authz", command: "command" } as const
@@ -29,7 +30,8 @@ export class RequestError extends Schema.TaggedError<RequestError>()("RequestErr
   retryAfter: Schema.optionalKey(Schema.Finite),
 }) {}
 
-const PatternSchema = Schema.Struct({
+
+export const PatternSchema = Schema.Struct({
   scope: Schema.NullOr(Schema.String),
   entity: Schema.NullOr(Schema.String),
   id: Schema.NullOr(Schema.String),

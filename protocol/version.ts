@@ -5,6 +5,7 @@
  * History
  * - 1: the first.
  * - 1: stored messages may have `Tide-Window`, and there may be `_aside` events; whoever reads passes over both.
+ * - 1: `authz.explain` can be asked.
  */
 export const PROTOCOL_VERSION = 1
 

@@ -5,6 +5,7 @@ import { command } from "../command.ts"
 import { openDatabase, query } from "../connect.ts"
 import { CommandFailed, EXIT, UsageError } from "../failure.ts"
 import { print } from "../output.ts"
+import { printable } from "../printable.ts"
 import { requireInstant } from "../time.ts"
 
 /** As Postgres tells it; JSON values as text. */
@@ -92,11 +93,6 @@ const lines = (change: Change): string => {
   const rows = (fields ?? []).map(([name, from, to]) => `    ${printable(name).padEnd(width)}  ${from === null ? short(to!) : to === null ? `was ${short(from)}` : `${short(from)} → ${short(to)}`}`)
   return [`${at}  ${op.padEnd(6)}${scope === null ? "" : `  in ${printable(scope)}`}  ${how.join("  ")}`, ...rows].join("\n")
 }
-
-/** What a writer put there must not steer the terminal of whoever reads it. */
-const printable = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex -- they are what is looked for
-  text.replace(/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 const short = (value: string): string => {
   const text = printable(value)

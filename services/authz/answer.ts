@@ -1,20 +1,25 @@
 /**
  * The answers of authz over NATS (protocol/request.ts): edges ask who a token is, what a user may see as of a sequence, and whether a user
- * may do something. Each answer about access is exact as of the sequence asked for, or is not given.
+ * may do something; people ask why (explain.ts). Each answer about access is exact as of the sequence asked for, or is not given.
  */
 import { Effect } from "effect"
 import type { Scope } from "effect"
 import type { Nats } from "#nats/connection.ts"
+import type { Log } from "#nats/log.ts"
 import { serve } from "#nats/serve.ts"
-import { AUTHZ_IN_FLIGHT } from "#protocol/limits.ts"
+import { ExplainRequest } from "#protocol/explain.ts"
+import { AUTHZ_IN_FLIGHT, EXPLAIN_IN_FLIGHT } from "#protocol/limits.ts"
 import type { MayReply, TokenReply, ViewReply } from "#protocol/request.ts"
 import { DemoRequest, MayRequest, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest } from "#protocol/request.ts"
+import { makeExplain } from "./explain.ts"
 import type { LiveFold } from "./live-fold.ts"
 import type { Tokens } from "./token.ts"
 import { isUserId } from "./token.ts"
 
 export interface Answering {
   readonly fold: LiveFold
+  /** Where explanations read who granted a row. */
+  readonly log: Log
   readonly tokens: Tokens
   /** Whether tokens are handed out (TIDELINE_DEMO). */
   readonly demo: boolean
@@ -22,7 +27,7 @@ export interface Answering {
   readonly now: () => number
 }
 
-export const makeAnswers = ({ fold, tokens, now }: Answering) => ({
+export const makeAnswers = ({ fold, log, tokens, now }: Answering) => ({
   token: ({ token }: typeof TokenRequest.Type): Promise<TokenReply> => tokens.verify(token),
 
   view: async ({ user, at, before }: typeof ViewRequest.Type): Promise<ViewReply> => {
@@ -35,6 +40,8 @@ export const makeAnswers = ({ fold, tokens, now }: Answering) => ({
     const known = await fold.reached(at ?? 0)
     return { allowed: known.may(user, level, { scope, entity, id }, now()) }
   },
+
+  explain: makeExplain({ fold, log, now }),
 
   /**
    * Any name gets a token, not only the demo's people: whoever may be ada may as well be a stranger, and a stranger, who sees only
@@ -54,6 +61,7 @@ export const answer = (nats: Nats, answering: Answering): Effect.Effect<void, ne
     serve(nats, { ...common, name: REQUEST.token, subject: REQUEST.token, request: TokenRequest, handle: answers.token }),
     serve(nats, { ...common, name: REQUEST.view, subject: REQUEST.view, request: ViewRequest, handle: answers.view }),
     serve(nats, { ...common, name: REQUEST.may, subject: REQUEST.may, request: MayRequest, handle: answers.may }),
+    serve(nats, { ...common, inFlight: EXPLAIN_IN_FLIGHT, name: REQUEST.explain, subject: REQUEST.explain, request: ExplainRequest, handle: answers.explain }),
   ]
   if (answering.demo) all.push(serve(nats, { ...common, name: REQUEST.demo, subject: REQUEST.demo, request: DemoRequest, handle: answers.demo }))
   return Effect.all(all, { discard: true })

@@ -32,9 +32,10 @@ const startAuthz = async (demo = true): Promise<() => Promise<void>> => {
   const own = Scope.makeUnsafe()
   await Effect.gen(function* () {
     const nats = yield* connectOnce(server.url("authz"), "authz")
-    const fold = yield* makeLiveFold(jetStreamLog(nats))
+    const log = jetStreamLog(nats)
+    const fold = yield* makeLiveFold(log)
     const now = () => time
-    yield* answer(nats, { fold, demo, now, tokens: makeTokens({ type: "secret", secret: SECRET }, now) })
+    yield* answer(nats, { fold, log, demo, now, tokens: makeTokens({ type: "secret", secret: SECRET }, now) })
     yield* Effect.promise(() => nats.connection.flush())
   }).pipe(Effect.provide(Logger.layer([])), Scope.provide(own), Effect.runPromise)
   return () => Effect.runPromise(Scope.close(own, Exit.void))

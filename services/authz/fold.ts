@@ -33,11 +33,11 @@ interface Interval {
 }
 
 type GrantFact = Extract<Fact, { kind: "grant" }>
-interface GrantInterval extends Interval {
+export interface GrantInterval extends Interval {
   readonly fact: GrantFact
 }
 type MemberFact = Extract<Fact, { kind: "member" }>
-interface MemberInterval extends Interval {
+export interface MemberInterval extends Interval {
   readonly fact: MemberFact
 }
 
@@ -64,6 +64,7 @@ export class Fold {
   readonly #grants = new Map<string, Array<GrantInterval>>()
   readonly #members = new Map<string, Array<MemberInterval>>()
   #held = 0
+  #applied = 0
 
   /** `horizon`: everything that happens after this sequence will be told to `apply`. */
   constructor(horizon: number) {
@@ -79,6 +80,11 @@ export class Fold {
     return this.#held
   }
 
+  /** The newest event that was applied. As of it, and of anything later that is known to have been reached, what holds now holds. */
+  get applied(): number {
+    return this.#applied
+  }
+
   /** A row of STATE whose newest event is not after the horizon. Comes before any `apply`. */
   base(event: AclEvent): void {
     if (event.fact === null) this.#rows.set(event.key, null)
@@ -88,6 +94,7 @@ export class Fold {
   /** The next event of the log, in sequence order. One of a row that was told of already must be newer. */
   apply(event: AclEvent): void {
     const { key, seq } = event
+    this.#applied = seq
     const known = this.#rows.get(key)
     if (known !== undefined && known !== null) {
       if (event.fact !== null && sameFact(known.fact, event.fact)) return
@@ -173,6 +180,28 @@ export class Fold {
       ;(ranOut ? doubtful : sure).push(fact.pattern)
     }
     return doubtful.every((pattern) => sure.some((wide) => covers(wide, pattern))) ? normalise(sure) : null
+  }
+
+  // --- for explain.ts, which goes through all there is, a slice at a time ----------------------------------------------------
+
+  /** Every principal of which a grant is known. */
+  grantees(): Iterable<string> {
+    return this.#grants.keys()
+  }
+
+  /** Every principal of which a membership is known. */
+  members(): Iterable<string> {
+    return this.#members.keys()
+  }
+
+  /** Grants to this principal itself that held as of `seq`, expired ones too. */
+  grantsTo(principal: string, seq: number): Iterable<GrantInterval> {
+    return this.#grantsOf([principal], seq)
+  }
+
+  /** Memberships of this principal itself that held as of `seq`. */
+  membershipsOf(principal: string, seq: number): ReadonlyArray<MemberInterval> {
+    return (this.#members.get(principal) ?? []).filter((membership) => holds(membership, seq))
   }
 
   /** Whether the user has `level` over the entity, by all that was applied, at the time `now`. */

@@ -28,9 +28,10 @@ runService(
     nats = yield* connectNats(Redacted.value(config.natsUrl), "authz", (error) =>
       Effect.logWarning(`waiting for NATS: ${error.message}`).pipe(Effect.annotateLogs({ hint: error.hint })),
     )
-    fold = yield* makeLiveFold(jetStreamLog(nats))
+    const log = jetStreamLog(nats)
+    fold = yield* makeLiveFold(log)
     const now = () => Date.now()
-    yield* answer(nats, { fold, tokens: makeTokens(config.keys, now), demo: config.demo, now })
+    yield* answer(nats, { fold, log, tokens: makeTokens(config.keys, now), demo: config.demo, now })
     yield* Effect.log("answering").pipe(Effect.annotateLogs({ demo: config.demo, keys: config.keys.type }))
     return yield* Effect.never
   }),

@@ -123,3 +123,37 @@ describe("grants and memberships", () => {
     expect(again.changes()).toEqual([`_grant/${grantId("user:cyd", "p4", null)}@${seq}`])
   })
 })
+
+describe("GET /v1/access", () => {
+  const empty = { level: null, grants: [], holders: [], next: null }
+
+  it("explains oneself to everybody, others to whoever sees grants and memberships, and nothing to the rest", async () => {
+    await stack.grant("role:editors", { scope: "p9" })
+    expect(await get("/v1/access?user=bob&scope=p9", "bob")).toMatchObject({ status: 200, body: { level: "VIEW", grants: [{ principal: "role:editors", scope: "p9", paths: [["editors"]] }] } })
+    expect(await get("/v1/access?user=bob&scope=p9&entity=task&id=1", "ada")).toMatchObject({ status: 200, body: { level: "VIEW" } })
+    const hidden = await get("/v1/access?user=bob", "grace")
+    expect(hidden).toMatchObject({ status: 200, body: empty })
+    expect(await get("/v1/access?user=no-such-user", "grace")).toEqual(hidden)
+    expect(await get("/v1/access?scope=p9", "bob"), "who may view may not ask who else may").toMatchObject({ status: 200, body: empty })
+    const { body } = await get("/v1/access?scope=p9", "ada")
+    expect((body as { holders: ReadonlyArray<{ principal: string }> }).holders.map((one) => one.principal)).toEqual(["role:editors", "user:ada", "user:bob", "user:grace"])
+    const pages = [await get("/v1/access?scope=p9&limit=3", "ada")]
+    pages.push(await get(`/v1/access?scope=p9&limit=3&after=${(pages[0]!.body as { next: string }).next}`, "ada"))
+    expect(pages.flatMap((one) => (one.body as { holders: ReadonlyArray<unknown> }).holders)).toEqual((body as { holders: unknown }).holders)
+  })
+
+  it("is as of the position of the edge: what a client was just told of is in it", async () => {
+    const ada = await signedIn("ada")
+    await ada.subscribe(both)
+    for (let i = 0; i < 5; i++) {
+      await stack.grant("user:eve", { scope: `now${i}` })
+      await ada.next("CHANGES")
+      expect(await get(`/v1/access?user=eve&scope=now${i}`, "ada")).toMatchObject({ body: { level: "VIEW" } })
+    }
+  })
+
+  it("says what is wrong with a question", async () => {
+    for (const query of ["", "?id=1", "?user=a&role=b", "?user=a&entity=nothing", "?user=a&limit=0", "?user=a&limit=9999", "?scope=%00"])
+      expect({ query, ...(await get(`/v1/access${query}`, "ada")) }).toMatchObject({ query, status: 400, body: { code: "malformed" } })
+  })
+})

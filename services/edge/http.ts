@@ -16,6 +16,7 @@ import { changeAccess } from "./access-change.ts"
 import type { Access } from "./access.ts"
 import type { Author } from "./command.ts"
 import type { Edge } from "./edge.ts"
+import { explain } from "./explain.ts"
 import type { Origins } from "./origins.ts"
 import { isAllowed } from "./origins.ts"
 import { peerOf } from "./peer.ts"
@@ -114,6 +115,7 @@ const answer = async (api: HttpApi, request: IncomingMessage, url: URL): Promise
   }
   if (request.method !== "GET") throw fail("malformed", `${request.method} is not served here`, "GET, or POST /v1/mutations or /v1/access")
   if (first === "schema" && second === undefined) return ok(schemas(world))
+  if (first === "access" && second === undefined) return ok(await explain(world, user, url.searchParams))
   if (!world.entities.isServed(first)) throw nothing()
   const access = await world.accesses.resolve(user, world.ring.head, null)
   if (second === undefined) return rows(world, access, first, url.searchParams)

@@ -5,6 +5,8 @@
 import { Result, Schema } from "effect"
 import type { Nats } from "#nats/connection.ts"
 import type { AccessChangeResult } from "#protocol/access-change.ts"
+import type { ExplainRequest } from "#protocol/explain.ts"
+import { ExplainReply } from "#protocol/explain.ts"
 import { REQUEST_TIMEOUT_MS } from "#protocol/limits.ts"
 import type { MutationResult } from "#protocol/mutation.ts"
 import type { TokenReply, ViewReply } from "#protocol/request.ts"
@@ -15,6 +17,8 @@ export interface Requests {
   readonly token: (token: string) => Promise<TokenReply>
   /** What `user` may see as of `at`, and what as of `before`. */
   readonly view: (user: string, at: number, before: number | null) => Promise<ViewReply>
+  /** Why somebody may do something, as far as the asker may know. */
+  readonly explain: (request: ExplainRequest) => Promise<ExplainReply>
   readonly demo: (user: string) => Promise<{ readonly token: string }>
   readonly command: (subject: string, request: typeof CommandRequest.Type) => Promise<MutationResult>
   readonly changeAccess: (request: typeof AccessChangeRequest.Type) => Promise<AccessChangeResult>
@@ -40,6 +44,7 @@ export const natsRequests = (nats: Nats): Requests => {
   }
   const token = ask(TokenReplySchema)
   const view = ask(ViewReplySchema)
+  const explain = ask(ExplainReply)
   const demo = ask(DemoReply)
   const command = ask(CommandReply)
   const encodeCommand = Schema.encodeSync(CommandRequest)
@@ -48,6 +53,7 @@ export const natsRequests = (nats: Nats): Requests => {
   return {
     token: (text) => token(REQUEST.token, { token: text }),
     view: (user, at, before) => view(REQUEST.view, { user, at, ...(before === null ? {} : { before }) }),
+    explain: (request) => explain(REQUEST.explain, request),
     demo: (user) => demo(REQUEST.demo, { user }),
     command: (subject, request) => command(subject, encodeCommand(request)),
     changeAccess: (request) => changeAccess(accessSubject(request.user), encodeAccessChange(request)),

@@ -175,6 +175,7 @@ const simulate = async (random: Random, steps: number, losses: boolean): Promise
       const view = truth.view(user, at, before)
       return random.chance(0.02) ? { ...view, allowedBefore: null } : view
     },
+    explain: () => Promise.reject(new Error("no explanations")),
     demo: () => Promise.reject(new Error("no demo")),
     command: () => Promise.reject(new Error("no commands")),
     changeAccess: () => Promise.reject(new Error("no commands")),

@@ -109,8 +109,9 @@ export const startEdgeStack = async (entities: Readonly<Record<string, string | 
     const { stop } = await inScope(
       Effect.gen(function* () {
         const connection = yield* connectOnce(nats.url("authz"), "authz")
-        const fold = yield* makeLiveFold(jetStreamLog(connection))
-        yield* answer(connection, { fold, demo: true, now: Date.now, tokens })
+        const log = jetStreamLog(connection)
+        const fold = yield* makeLiveFold(log)
+        yield* answer(connection, { fold, log, demo: true, now: Date.now, tokens })
         yield* Effect.promise(() => connection.connection.flush())
       }),
     )
