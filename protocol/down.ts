@@ -41,6 +41,8 @@ export const AuthSuccess = frame("AUTH_SUCCESS", {
   connectionId: Schema.String,
   /** ISO 8601: when the token ends. */
   expiresAt: Schema.String,
+  /** The session that the token is of (its `sid`), where it says so: what a sign-out of this session names. */
+  sessionId: Schema.optionalKey(Schema.String),
 })
 export const Subscribed = frame("SUBSCRIBED", { count: Schema.Finite })
 /** A catch-up says how far it is: changes sent of changes there are. */
@@ -87,6 +89,8 @@ export const ERROR_CODES = [
   "unknown_type",
   /** Sign in first, or the token is not valid. */
   "unauthorised",
+  /** The user, or the session that the token is of, was signed out: the device forgets what is the user's. A new token signs in again. */
+  "signed_out",
   /** Not a tracked entity, or not a possible address. */
   "not_found",
   /** Beyond a bound of limits.ts. */

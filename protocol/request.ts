@@ -37,10 +37,18 @@ export const PatternSchema = Schema.Struct({
   id: Schema.NullOr(Schema.String),
 })
 
-/** Who is it, until when? Fails with `unauthorised`. */
-export const TokenRequest = Schema.Struct({ token: Schema.String })
-/** `expiresAt`: seconds since 1970, as in the token. */
-export const TokenReply = Schema.Struct({ userId: Schema.String, expiresAt: Schema.Finite })
+/**
+ * Who is it, until when, as of sequence `at` or later? Fails with `unauthorised`, with `signed_out` where its user or session was signed out up to
+ * there, and with `unavailable` where the fold does not reach `at` in time or the keys cannot be had.
+ */
+export const TokenRequest = Schema.Struct({ token: Schema.String, at: Schema.optionalKey(Schema.Finite) })
+/** What a later sign-out is held against, too: see `sign-out.ts`. Times are seconds since 1970, as in the token. */
+export const TokenReply = Schema.Struct({
+  userId: Schema.String,
+  expiresAt: Schema.Finite,
+  issuedAt: Schema.NullOr(Schema.Finite),
+  sessionId: Schema.NullOr(Schema.String),
+})
 export type TokenReply = typeof TokenReply.Type
 
 /** What may the user see exactly as of sequence `at`, and what could they as of `before`? Fails with `unavailable` where the fold does not reach `at` in time. */

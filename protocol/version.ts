@@ -6,6 +6,7 @@
  * - 1: the first.
  * - 1: stored messages may have `Tide-Window`, and there may be `_aside` events; whoever reads passes over both.
  * - 1: `authz.explain` can be asked.
+ * - 1: a sign-out: ERROR `signed_out` with close 4001 (HTTP 401); AUTH_SUCCESS may have `sessionId`.
  */
 export const PROTOCOL_VERSION = 1
 

@@ -1,18 +1,21 @@
 /**
- * A grant or a membership as it comes from the log (`chg._acl._grant.<id>`, `chg._acl._member.<id>`), made ready for the fold.
- * A row that cannot be read takes its access away: what nobody understands grants nothing.
+ * A grant, a membership or a sign-out as it comes from the log (`chg._acl._grant.<id>`, …), made ready for the fold. A grant or membership
+ * that cannot be read takes its access away: what nobody understands grants nothing. A sign-out that cannot be read undoes none: what is known of it stays.
  */
 import { Schema } from "effect"
 import { GrantRow, MemberRow } from "#protocol/acl.ts"
 import type { Operation } from "#protocol/event.ts"
 import type { Pattern } from "#protocol/grant.ts"
 import { LEVELS } from "#protocol/grant.ts"
+import type { SignOut } from "#protocol/sign-out.ts"
+import { SignOutRow, signOutOf } from "#protocol/sign-out.ts"
 import type { LogMessage } from "#nats/log.ts"
 
 /** What the fold reads of the log. */
 export const ACL_PATTERNS: ReadonlyArray<Pattern> = [
   { scope: null, entity: "_grant", id: null },
   { scope: null, entity: "_member", id: null },
+  { scope: null, entity: "_sign_out", id: null },
 ]
 
 /** What a row of the access tables says. */
@@ -62,7 +65,31 @@ const readFact = (entity: string, json: string): Fact => {
   }
 }
 
-/** The event that a message of `ACL_PATTERNS` is. */
+export interface SignOutEvent {
+  /** The row's key: its id. */
+  readonly key: string
+  /** Null: the row is gone. Undefined: it cannot be read. */
+  readonly signOut: SignOut | null | undefined
+  /** Why a row could not be read. */
+  readonly problem?: string
+}
+
+const decodeSignOut = Schema.decodeUnknownSync(Schema.fromJsonString(SignOutRow))
+
+/** The event that a message of `_sign_out` is. */
+export const signOutEvent = ({ address, operation, body }: LogMessage): SignOutEvent => {
+  const key = address.id
+  if (operation === "DELETE") return { key, signOut: null }
+  try {
+    return { key, signOut: signOutOf(decodeSignOut(body)) }
+  } catch (error) {
+    return { key, signOut: undefined, problem: `${address.entity} ${key}: ${error instanceof Error ? error.message : String(error)}` }
+  }
+}
+
+export const isSignOut = (message: LogMessage): boolean => message.address.entity === "_sign_out"
+
+/** The event that a message of `ACL_PATTERNS` is, where it is no sign-out. */
 export const aclEvent = (message: LogMessage): AclEvent => {
   const { address, operation, seq } = message
   let problem: string | undefined

@@ -27,8 +27,17 @@ export interface Answering {
   readonly now: () => number
 }
 
+const signedOut = new RequestError({ code: "signed_out", message: "this session was signed out", hint: "sign in again for a new token" })
+
 export const makeAnswers = ({ fold, log, tokens, now }: Answering) => ({
-  token: ({ token }: typeof TokenRequest.Type): Promise<TokenReply> => tokens.verify(token),
+  token: async ({ token, at }: typeof TokenRequest.Type): Promise<TokenReply> => {
+    // Both are waited for at once, for an edge waits no longer than REQUEST_TIMEOUT_MS.
+    const reached = fold.reached(at ?? 0)
+    reached.catch(() => {})
+    const who = await tokens.verify(token)
+    if ((await reached).signOuts.ended(who)) throw signedOut
+    return who
+  },
 
   view: async ({ user, at, before }: typeof ViewRequest.Type): Promise<ViewReply> => {
     const known = await fold.reached(Math.max(at, before ?? 0))

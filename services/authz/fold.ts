@@ -23,6 +23,7 @@ import { LEVELS, covers, matches, normalise } from "#protocol/grant.ts"
 import { CLOCK_SKEW_S } from "#protocol/limits.ts"
 import type { Address } from "#protocol/subject.ts"
 import type { AclEvent, Fact } from "./acl-event.ts"
+import { SignOuts } from "./sign-outs.ts"
 
 interface Interval {
   readonly key: string
@@ -63,6 +64,8 @@ export class Fold {
   readonly #rows = new Map<string, Interval | null>()
   readonly #grants = new Map<string, Array<GrantInterval>>()
   readonly #members = new Map<string, Array<MemberInterval>>()
+  /** As of all that was applied. */
+  readonly signOuts = new SignOuts()
   #held = 0
   #applied = 0
 

@@ -14,8 +14,7 @@ import { FOLD_FORGET_MS, FOLD_WAIT_MS } from "#protocol/limits.ts"
 import { RequestError } from "#protocol/request.ts"
 import type { Following, Log, LogMessage } from "#nats/log.ts"
 import { LogError } from "#nats/log.ts"
-import type { AclEvent } from "./acl-event.ts"
-import { ACL_PATTERNS, aclEvent } from "./acl-event.ts"
+import { ACL_PATTERNS, aclEvent, isSignOut, signOutEvent } from "./acl-event.ts"
 import { Fold } from "./fold.ts"
 
 export interface LiveFold {
@@ -48,6 +47,7 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
     const rebuilds = counter("tideline_authz_fold_builds_total", "Times the fold was built from the streams")
     gaugeOf("tideline_authz_fold_sequence", "Sequence up to which the fold is known to be complete", () => built?.following.position() ?? 0)
     gaugeOf("tideline_authz_fold_rows", "Grants and memberships that hold now", () => built?.fold.size ?? 0)
+    gaugeOf("tideline_authz_sign_outs", "Users and sessions that were signed out", () => built?.fold.signOuts.size ?? 0)
 
     const build = Effect.fnUntraced(function* (): Effect.fn.Return<Built, LogError | StateBehind, Scope.Scope> {
       const began = performance.now()
@@ -60,13 +60,19 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         })
       }
       const fold = new Fold(first - 1)
-      const read = (message: LogMessage): AclEvent => {
+      const take = (message: LogMessage, isBase: boolean): void => {
+        if (isSignOut(message)) {
+          const event = signOutEvent(message)
+          if (event.problem !== undefined) runFork(Effect.logError(`a sign-out cannot be read, and what is known of it stays: ${event.problem}`))
+          return fold.signOuts.apply(event)
+        }
         const event = aclEvent(message)
         if (event.problem !== undefined) runFork(Effect.logError(`an access row cannot be read and grants nothing: ${event.problem}`))
-        return event
+        if (isBase) fold.base(event)
+        else fold.apply(event)
       }
       // Events wait here until what was before them is in.
-      let early: Array<AclEvent> | null = []
+      let early: Array<LogMessage> | null = []
       const reset = Promise.withResolvers<string>()
       const following = yield* Effect.acquireRelease(
         asked(() =>
@@ -74,8 +80,8 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
             from: first,
             patterns: ACL_PATTERNS,
             message: (message) => {
-              if (early === null) fold.apply(read(message))
-              else early.push(read(message))
+              if (early === null) take(message, false)
+              else early.push(message)
             },
             event: (event) => {
               silent = event.type === "silent" || (silent && event.type !== "current")
@@ -93,12 +99,12 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
             patterns: ACL_PATTERNS,
             after: 0,
             page: (messages) => {
-              for (const message of messages) if (message.seq < first) fold.base(read(message))
+              for (const message of messages) if (message.seq < first) take(message, true)
             },
           }),
         )
       }
-      for (const event of early) fold.apply(event)
+      for (const message of early) take(message, false)
       early = null
       rebuilds.add()
       yield* Effect.log("the fold is built").pipe(

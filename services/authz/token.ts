@@ -5,6 +5,7 @@
  * key set. So `none` is refused, and a public key is never taken for a secret. `exp` and `sub` are required. `nbf` may lie CLOCK_SKEW_S
  * ahead, for clocks differ; `exp` has no grace, for the edge ends the connection by it.
  */
+import { randomUUID } from "node:crypto"
 import { SignJWT, createRemoteJWKSet, errors, jwtVerify } from "jose"
 import type { JWTPayload, JWTVerifyOptions } from "jose"
 import type { TokenReply } from "#protocol/request.ts"
@@ -16,8 +17,8 @@ export type TokenKeys = { readonly type: "secret"; readonly secret: string } | {
 export interface Tokens {
   /** Rejects with a `RequestError`: `unauthorised` where the token is not good, `unavailable` where the keys cannot be had now. */
   readonly verify: (token: string) => Promise<TokenReply>
-  /** A token for `user` that lasts DEMO_TOKEN_S. Only with a secret. */
-  readonly issue: (user: string) => Promise<string>
+  /** A token for `user` that lasts DEMO_TOKEN_S, of a session of its own unless one is named. Only with a secret. */
+  readonly issue: (user: string, session?: string) => Promise<string>
 }
 
 /** Whether `text` can be a user id: it becomes a principal, a header and a log field. */
@@ -46,12 +47,13 @@ export const makeTokens = (keys: TokenKeys, now: () => number): Tokens => {
       }
       if (!isUserId(payload.sub)) throw unauthorised("the token's sub is not a user id")
       if (payload.exp! * 1_000 <= now()) throw unauthorised("the token has expired")
-      return { userId: payload.sub, expiresAt: Math.min(payload.exp!, LAST_SECOND) }
+      return { userId: payload.sub, expiresAt: Math.min(payload.exp!, LAST_SECOND), issuedAt: payload.iat ?? null, sessionId: (payload["sid"] as string | undefined) ?? null }
     },
-    issue: async (user) => {
+    issue: async (user, session = randomUUID()) => {
       if (keys.type !== "secret") throw new Error("tokens are issued with a secret only")
-      const seconds = Math.floor(now() / 1_000)
-      return new SignJWT({ sub: user, iat: seconds, exp: seconds + DEMO_TOKEN_S })
+      // To the millisecond: whoever was signed out gets another one within the same second.
+      const seconds = now() / 1_000
+      return new SignJWT({ sub: user, sid: session, iat: seconds, exp: Math.floor(seconds) + DEMO_TOKEN_S })
         .setProtectedHeader({ alg: "HS256", typ: "JWT" })
         .sign(Buffer.from(keys.secret))
     },

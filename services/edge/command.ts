@@ -36,10 +36,11 @@ export class Commands {
     this.#isTracked = isTracked
   }
 
-  /** Applies them in order. Does not reject. */
-  async apply(mutations: ReadonlyArray<Mutation>, author: Author): Promise<Outcome> {
+  /** Applies them in order, as long as `wanted`. Does not reject. */
+  async apply(mutations: ReadonlyArray<Mutation>, author: Author, wanted: () => boolean = () => true): Promise<Outcome> {
     const results: Array<MutationResult> = []
     for (const mutation of mutations) {
+      if (!wanted()) break
       const refusal = this.#refusal(mutation)
       if (refusal !== null) {
         results.push({ id: mutation.id, status: "invalid", message: refusal })
@@ -68,16 +69,22 @@ export class CommandQueue {
   readonly #commands: Commands
   #last: Promise<unknown> = Promise.resolve()
   #waiting = 0
+  #stopped = false
 
   constructor(commands: Commands) {
     this.#commands = commands
+  }
+
+  /** What waits is not tried: its user was signed out. */
+  stop(): void {
+    this.#stopped = true
   }
 
   /** Does not reject. */
   apply(mutations: ReadonlyArray<Mutation>, author: Author): Promise<Outcome> {
     if (this.#waiting + mutations.length > MUTATIONS_WAITING) return Promise.resolve({ results: [], error: overfull })
     this.#waiting += mutations.length
-    const outcome = this.#last.then(() => this.#commands.apply(mutations, author))
+    const outcome = this.#last.then(() => this.#commands.apply(mutations, author, () => !this.#stopped))
     this.#last = outcome.finally(() => {
       this.#waiting -= mutations.length
     })

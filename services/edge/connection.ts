@@ -9,6 +9,7 @@ import { CLOSE } from "#protocol/close.ts"
 import type { Down, ErrorCode } from "#protocol/down.ts"
 import { CURSOR_AHEAD_MS, EXPIRY_AGAIN_MS, FRAMES_BURST, FRAMES_PER_SECOND, SILENCE_MS } from "#protocol/limits.ts"
 import type { Mutation } from "#protocol/mutation.ts"
+import type { Credential } from "#protocol/sign-out.ts"
 import type { Up } from "#protocol/up.ts"
 import type { Access } from "./access.ts"
 import { NO_ACCESS } from "./access.ts"
@@ -27,6 +28,7 @@ import { retryDelay, step } from "./session.ts"
 import type { Effect, Here, Input, Session } from "./session-state.ts"
 import { NEW_SESSION } from "./session-state.ts"
 import { SignIn } from "./sign-in.ts"
+import { SIGNED_OUT } from "./whose.ts"
 import type { Peer, Socket, World } from "./world.ts"
 
 const NO_CHANGES = Buffer.alloc(0)
@@ -47,6 +49,8 @@ export class Connection implements Member, Behind {
   readonly #rate: Rate
   #session: Session = NEW_SESSION
   #user = ""
+  /** What the token says of itself that it came with last; null until it is checked. */
+  credential: Credential | null = null
   #principals: ReadonlyArray<string> = []
   #reading: AbortController | null = null
   #inputs: Array<Input> = []
@@ -72,15 +76,19 @@ export class Connection implements Member, Behind {
     this.#rate = new Rate({ perSecond: FRAMES_PER_SECOND, burst: FRAMES_BURST }, performance.now())
     this.#commands = new CommandQueue(world.commands)
     this.#signIn = new SignIn(world, {
-      signedIn: (user, expiresAt) => {
-        this.#user = user
-        this.#send({ type: "AUTH_SUCCESS", payload: { userId: user, connectionId: this.id, expiresAt } })
+      signedIn: (who, expiresAt) => {
+        const { userId, sessionId } = who
+        this.#user = userId
+        this.credential = who
+        world.signOuts.register(this, userId)
+        this.#send({ type: "AUTH_SUCCESS", payload: { userId, connectionId: this.id, expiresAt, ...(sessionId === null ? {} : { sessionId }) } })
         this.#input({ type: "signed-in" })
         const held = this.#held
         this.#held = []
         for (const frame of held) this.#input(asInput(frame))
       },
-      refused: (message, hint) => this.#input({ type: "refused", message, hint }),
+      renewed: (who) => (this.credential = who),
+      refused: (code, message, hint) => this.#input({ type: "refused", code, message, hint }),
       send: (frame) => this.#send(frame),
       close: (why, frame) => this.end(why, frame),
     })
@@ -140,6 +148,14 @@ export class Connection implements Member, Behind {
     this.#input({ type: "touched", at })
   }
 
+  /** A sign-out that names its token is in the transaction that comes next. Comes before the edge's position moves there: what is pending is the last that is sent. */
+  signedOut(): void {
+    metrics.signedOut.add()
+    this.#commands.stop()
+    const { code, message, hint } = SIGNED_OUT
+    this.#refuse("unauthorised", code, message, hint)
+  }
+
   /** Every HEARTBEAT_MS. */
   heartbeat(): void {
     const { phase } = this.#session
@@ -177,6 +193,7 @@ export class Connection implements Member, Behind {
     this.#reading?.abort()
     this.#world.live.leave(this, this.#session.target)
     this.#world.touches.forget(this, this.#principals)
+    this.#world.signOuts.forget(this, this.#user)
     this.#onEnd(this)
   }
 

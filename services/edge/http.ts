@@ -22,6 +22,7 @@ import { isAllowed } from "./origins.ts"
 import { peerOf } from "./peer.ts"
 import { asRequestError } from "./requests.ts"
 import { history, page, row } from "./rows.ts"
+import { SIGNED_OUT, whose } from "./whose.ts"
 import type { Services, World } from "./world.ts"
 
 export interface HttpApi {
@@ -41,7 +42,7 @@ interface Answer {
 }
 
 const STATUS: Readonly<Record<ErrorCode, number>> = {
-  malformed: 400, unknown_type: 400, unauthorised: 401, not_found: 404, too_large: 413, too_many: 429, unavailable: 503, internal: 500,
+  malformed: 400, unknown_type: 400, unauthorised: 401, signed_out: 401, not_found: 404, too_large: 413, too_many: 429, unavailable: 503, internal: 500,
 }
 
 const ok = (body: string): Answer => ({ status: 200, body })
@@ -106,12 +107,14 @@ const answer = async (api: HttpApi, request: IncomingMessage, url: URL): Promise
   if (parts === null || parts[0] !== "v1" || parts.length > 4) throw nothing()
   const [, first = "", second, third] = parts
   if (request.method === "POST" && second === "token" && first === "demo") return demoToken(api, request)
-  const { user } = await signedIn(api, request)
   const { world } = api.edge
   if (world === null) throw fail("unavailable", api.ready().join("; "), "ask again, or another edge", 1)
-  if (request.method === "POST" && first === "mutations" && second === undefined) return mutations(world, user, request)
+  const { user, isOut } = await signedIn(world, request)
+  if (request.method === "POST" && first === "mutations" && second === undefined) return mutations(world, user, isOut, request)
   if (request.method === "POST" && first === "access" && second === undefined) {
-    return ok(JSON.stringify(await changeAccess(world.requests, await jsonBody(request), authorOf(user, "/v1/access", request))))
+    const body = await jsonBody(request)
+    if (isOut()) throw SIGNED_OUT
+    return ok(JSON.stringify(await changeAccess(world.requests, body, authorOf(user, "/v1/access", request))))
   }
   if (request.method !== "GET") throw fail("malformed", `${request.method} is not served here`, "GET, or POST /v1/mutations or /v1/access")
   if (first === "schema" && second === undefined) return ok(schemas(world))
@@ -139,10 +142,18 @@ const pathParts = (path: string): ReadonlyArray<string> | null => {
   }
 }
 
-const signedIn = async ({ services }: HttpApi, request: IncomingMessage): Promise<{ readonly user: string }> => {
+interface Caller {
+  readonly user: string
+  /** Whether the token was ended since. */
+  readonly isOut: () => boolean
+}
+
+const signedIn = async (world: World, request: IncomingMessage): Promise<Caller> => {
   const match = /^Bearer +([^ ]+) *$/i.exec(request.headers.authorization ?? "")
   if (match === null) throw fail("unauthorised", "there is no bearer token", "Authorization: Bearer <token>")
-  return { user: (await services.requests.token(match[1]!)).userId }
+  return new Promise((good, failed) =>
+    whose(world, match[1]!, (who, at) => good({ user: who.userId, isOut: () => world.signOuts.since(at, who) === true }), failed),
+  )
 }
 
 const rows = async (world: World, access: Access, entity: string, query: URLSearchParams): Promise<Answer> => {
@@ -173,10 +184,11 @@ const decodeMutations = Schema.decodeUnknownResult(
   Schema.Struct({ mutations: Schema.Array(Mutation).check(Schema.isMinLength(1), Schema.isMaxLength(MUTATIONS_PER_FRAME)) }),
 )
 
-const mutations = async (world: World, user: string, request: IncomingMessage): Promise<Answer> => {
+const mutations = async (world: World, user: string, isOut: () => boolean, request: IncomingMessage): Promise<Answer> => {
   const decoded = decodeMutations(await jsonBody(request))
   if (Result.isFailure(decoded)) throw fail("malformed", decoded.failure.message.replaceAll(/\s+/g, " ").slice(0, 200), '{"mutations": […]}, as MUTATE')
-  const { results, error } = await world.commands.apply(decoded.success.mutations, authorOf(user, "/v1/mutations", request))
+  const { results, error } = await world.commands.apply(decoded.success.mutations, authorOf(user, "/v1/mutations", request), () => !isOut())
+  if (results.length < decoded.success.mutations.length && isOut()) throw SIGNED_OUT
   if (error !== null && results.length === 0) throw error
   // Those without a result were not tried: the client sends them again.
   return ok(JSON.stringify({ results }))

@@ -14,7 +14,8 @@ import { AccessChangeReply, AccessChangeRequest, CommandReply, CommandRequest, D
 import { accessSubject } from "#protocol/subject.ts"
 
 export interface Requests {
-  readonly token: (token: string) => Promise<TokenReply>
+  /** Whose the token is, as of `at` or later. */
+  readonly token: (token: string, at: number) => Promise<TokenReply>
   /** What `user` may see as of `at`, and what as of `before`. */
   readonly view: (user: string, at: number, before: number | null) => Promise<ViewReply>
   /** Why somebody may do something, as far as the asker may know. */
@@ -51,7 +52,7 @@ export const natsRequests = (nats: Nats): Requests => {
   const changeAccess = ask(AccessChangeReply)
   const encodeAccessChange = Schema.encodeSync(AccessChangeRequest)
   return {
-    token: (text) => token(REQUEST.token, { token: text }),
+    token: (text, at) => token(REQUEST.token, { token: text, at }),
     view: (user, at, before) => view(REQUEST.view, { user, at, ...(before === null ? {} : { before }) }),
     explain: (request) => explain(REQUEST.explain, request),
     demo: (user) => demo(REQUEST.demo, { user }),

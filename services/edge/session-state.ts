@@ -57,7 +57,7 @@ export type UpInput = { readonly [F in Up as F["type"]]: { readonly type: F["typ
 export type Input =
   | UpInput
   | { readonly type: "signed-in" }
-  | { readonly type: "refused"; readonly message: string; readonly hint: string }
+  | { readonly type: "refused"; readonly code: ErrorCode; readonly message: string; readonly hint: string }
   | Resolved
   | { readonly type: "unresolved"; readonly ask: number; readonly message: string; readonly hint: string }
   /** The stream ends before the position that was asked about. */

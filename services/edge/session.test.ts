@@ -34,7 +34,7 @@ describe("signing in", () => {
     const checking = run(NEW_SESSION, [auth])
     expect(checking).toMatchObject({ session: { phase: "checking" }, effects: [{ type: "check-token", token: "t" }] })
     expect(run(checking.session, [subscribe("task")]).effects).toMatchObject([{ type: "hold" }])
-    expect(run(checking.session, [{ type: "refused", message: "", hint: "" }]).session.phase).toBe("closed")
+    expect(run(checking.session, [{ type: "refused", code: "signed_out", message: "", hint: "" }]).session.phase).toBe("closed")
     expect(idle.phase).toBe("idle")
   })
 })
@@ -154,7 +154,7 @@ describe("the table", () => {
   const inputs: ReadonlyArray<Input> = [
     auth, subscribe("task"), { type: "UNSUBSCRIBE", payload: { entityCode: "task" } }, { type: "UNSUBSCRIBE_ALL", payload: undefined },
     { type: "MUTATE", payload: { mutations: [] } }, { type: "PRESENCE", payload: { entityCode: "task", entityId: "a", state: null } },
-    { type: "TOKEN_REFRESH", payload: { token: "t" } }, { type: "PING", payload: undefined }, { type: "signed-in" }, { type: "refused", message: "", hint: "" },
+    { type: "TOKEN_REFRESH", payload: { token: "t" } }, { type: "PING", payload: undefined }, { type: "signed-in" }, { type: "refused", code: "signed_out", message: "", hint: "" },
     resolved(live, all), { type: "unresolved", ask: live.ask, message: "", hint: "" }, { type: "ahead", ask: live.ask }, { type: "retry" },
     { type: "unread", message: "", hint: "" }, { type: "gave", after: 1 }, { type: "given" }, { type: "caught-up" }, { type: "behind" },
     { type: "touched", at: 60 }, { type: "expired" }, { type: "full" }, { type: "drained" }, { type: "ended" },

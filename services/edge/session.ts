@@ -183,7 +183,7 @@ const table: Readonly<Record<Phase, Row>> = {
     TOKEN_REFRESH: hold,
     PING: hold,
     "signed-in": (session) => stay({ ...session, phase: "idle" }),
-    refused: (session, { message, hint }) => close(session, "unauthorised", error("unauthorised", message, hint)),
+    refused: (session, { code, message, hint }) => close(session, "unauthorised", error(code, message, hint)),
   },
   idle: {
     ...late,

@@ -5,13 +5,16 @@
 import type { Close } from "#protocol/close.ts"
 import type { Down, ErrorCode } from "#protocol/down.ts"
 import { AUTH_TIMEOUT_MS, TOKEN_WARNING_S } from "#protocol/limits.ts"
-import { asRequestError } from "./requests.ts"
+import type { TokenReply } from "#protocol/request.ts"
 import { retryDelay } from "./session.ts"
+import { whose } from "./whose.ts"
 import type { World } from "./world.ts"
 
 export interface SignInEvents {
-  readonly signedIn: (user: string, expiresAt: string) => void
-  readonly refused: (message: string, hint: string) => void
+  readonly signedIn: (who: TokenReply, expiresAt: string) => void
+  /** Another token of the same user has taken the place of the one before. */
+  readonly renewed: (who: TokenReply) => void
+  readonly refused: (code: ErrorCode, message: string, hint: string) => void
   readonly send: (frame: Down) => void
   readonly close: (why: Close, frame: Down | null) => void
 }
@@ -20,14 +23,17 @@ export interface SignInEvents {
 const LONGEST_MS = 2 ** 31 - 1
 
 export class SignIn {
-  readonly #services: World
+  readonly #world: World
   readonly #events: SignInEvents
   #user: string | null = null
   #ended = false
   #timer: NodeJS.Timeout
+  /** Counts the tokens that came in place of the first: an answer to an older one than was taken is void. */
+  #asked = 0
+  #taken = 0
 
-  constructor(services: World, events: SignInEvents) {
-    this.#services = services
+  constructor(world: World, events: SignInEvents) {
+    this.#world = world
     this.#events = events
     this.#timer = setTimeout(() => {
       const message = `no AUTH within ${AUTH_TIMEOUT_MS / 1_000} seconds`
@@ -38,36 +44,44 @@ export class SignIn {
   /** Asks about the first token until authz answers. */
   check(token: string, tries = 1): void {
     clearTimeout(this.#timer)
-    this.#services.requests.token(token).then(
-      ({ userId, expiresAt }) => {
+    whose(
+      this.#world,
+      token,
+      (who) => {
         if (this.#ended) return
-        this.#user = userId
-        this.#until(expiresAt)
-        this.#events.signedIn(userId, new Date(expiresAt * 1_000).toISOString())
+        this.#user = who.userId
+        this.#until(who.expiresAt)
+        this.#events.signedIn(who, new Date(who.expiresAt * 1_000).toISOString())
       },
-      (cause: unknown) => {
+      ({ code, message, hint }) => {
         if (this.#ended) return
-        const { code, message, hint } = asRequestError(cause)
-        if (code === "unauthorised" || code === "malformed") return this.#events.refused(message, hint)
+        if (code !== "unavailable" && code !== "internal") return this.#events.refused(code, message, hint)
         const delay = retryDelay(tries)
         this.#events.send({ type: "ERROR", payload: { code: "unavailable", message, hint, retryAfter: Math.ceil(delay / 1_000) } })
-        this.#timer = setTimeout(() => this.check(token, tries + 1), delay * (0.5 + this.#services.random()))
+        this.#timer = setTimeout(() => this.check(token, tries + 1), delay * (0.5 + this.#world.random()))
       },
     )
   }
 
-  /** A new token in place of the old one, which stays good until it ends if the new one is not. */
+  /**
+   * A new token in place of the old one, which stays good until it ends if the new one is not. While authz is away the client is told
+   * when to send it again: only it knows whether it has a newer one by then.
+   */
   refresh(token: string): void {
-    this.#services.requests.token(token).then(
-      ({ userId, expiresAt }) => {
+    const asked = ++this.#asked
+    whose(
+      this.#world,
+      token,
+      (who) => {
         if (this.#ended) return
-        if (userId === this.#user) return this.#until(expiresAt)
-        this.#tell("unauthorised", "the token is another user's", "open another connection for another user")
+        if (who.userId !== this.#user) return this.#tell("unauthorised", "the token is another user's", "open another connection for another user")
+        if (asked < this.#taken) return
+        this.#taken = asked
+        this.#events.renewed(who)
+        this.#until(who.expiresAt)
       },
-      (cause: unknown) => {
-        if (this.#ended) return
-        const { code, message, hint, retryAfter } = asRequestError(cause)
-        this.#tell(code, message, hint, retryAfter)
+      ({ code, message, hint, retryAfter }) => {
+        if (!this.#ended) this.#tell(code, message, hint, retryAfter)
       },
     )
   }
@@ -88,7 +102,7 @@ export class SignIn {
   /** `expiresAt`: seconds since 1970. */
   #until(expiresAt: number): void {
     clearTimeout(this.#timer)
-    const left = expiresAt * 1_000 - this.#services.now()
+    const left = expiresAt * 1_000 - this.#world.now()
     const warnIn = left - TOKEN_WARNING_S * 1_000
     if (warnIn > LONGEST_MS) {
       this.#timer = setTimeout(() => this.#until(expiresAt), LONGEST_MS)
@@ -96,11 +110,18 @@ export class SignIn {
     }
     this.#timer = setTimeout(
       () => {
-        const expiresIn = Math.max(0, Math.round((expiresAt * 1_000 - this.#services.now()) / 1_000))
+        const expiresIn = Math.max(0, Math.round((expiresAt * 1_000 - this.#world.now()) / 1_000))
         this.#events.send({ type: "TOKEN_EXPIRING_SOON", payload: { expiresIn } })
-        this.#timer = setTimeout(() => this.#events.close("tokenExpired", null), Math.max(0, expiresAt * 1_000 - this.#services.now()))
+        this.#endAt(expiresAt)
       },
       Math.max(0, warnIn),
     )
+  }
+
+  #endAt(expiresAt: number): void {
+    const left = expiresAt * 1_000 - this.#world.now()
+    // A timer may be a little early.
+    if (left <= 0) this.#events.close("tokenExpired", null)
+    else this.#timer = setTimeout(() => this.#endAt(expiresAt), Math.ceil(left))
   }
 }

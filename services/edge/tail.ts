@@ -19,6 +19,7 @@ import { Event } from "./event.ts"
 import { Live } from "./live.ts"
 import { metrics, observeLags } from "./metrics.ts"
 import { Ring } from "./ring.ts"
+import { SignOuts } from "./sign-outs.ts"
 import { Touches } from "./touches.ts"
 import type { Piece } from "./transactions.ts"
 import { Transactions } from "./transactions.ts"
@@ -47,6 +48,7 @@ export const openTail = async (services: Services, lost: (why: string) => void):
   const from = Math.max(1, head.first, head.last - services.warmEvents + 1)
   const ring = new Ring(from - 1, services.ring)
   const touches = new Touches<Connection>(from - 1)
+  const signOuts = new SignOuts<Connection>(from - 1)
   const live = new Live()
   const waiting = new Waiting()
   let isCurrent = false
@@ -75,19 +77,23 @@ export const openTail = async (services: Services, lost: (why: string) => void):
     const { messages, end } = piece
     const events: Array<Event> = []
     let access: Array<LogMessage> | null = null
+    let left: Array<LogMessage> | null = null
     for (const message of messages) {
       const { entity } = message.address
       if (entity.charCodeAt(0) !== UNDERSCORE) events.push(new Event(message, end))
       else if (isAccessEntity(entity)) {
-        ;(access ??= []).push(message)
+        if (entity === "_sign_out") (left ??= []).push(message)
+        else (access ??= []).push(message)
         events.push(new Event(message, end))
       } else system(message)
     }
     if (isLost) return
-    // Whom it touches stops where the edge still is.
+    // Whom it ends or touches stops where the edge still is.
+    if (left !== null) for (const connection of signOuts.note(end, left)) connection.signedOut()
     if (access !== null) for (const connection of touches.note(end, access)) connection.touched(end)
     ring.push(events, end)
     touches.trim(ring.floor)
+    signOuts.trim(ring.floor)
     live.dispatch(piece, events)
     waiting.reached(end)
     metrics.events.add(events.length)
@@ -121,6 +127,7 @@ export const openTail = async (services: Services, lost: (why: string) => void):
     ring,
     live,
     touches,
+    signOuts,
     lagMs: () => Math.max(0, Math.round(now() - (following?.heardAt() ?? now()))),
     reach: (position, withinMs) => (ring.head >= position ? Promise.resolve(true) : waiting.wait(position, withinMs)),
   }

@@ -12,6 +12,7 @@ import type { Live } from "./live.ts"
 import type { Replays } from "./replay.ts"
 import type { Requests } from "./requests.ts"
 import type { Ring, RingBounds } from "./ring.ts"
+import type { SignOuts } from "./sign-outs.ts"
 import type { Touches } from "./touches.ts"
 import type { Turns } from "./turns.ts"
 
@@ -40,6 +41,7 @@ export interface World extends Omit<Services, "ring"> {
   readonly ring: Ring
   readonly live: Live
   readonly touches: Touches<Connection>
+  readonly signOuts: SignOuts<Connection>
   /** Milliseconds that the edge's view of the stream may be old. */
   readonly lagMs: () => number
   /** Whether the edge gets to this position in time. */

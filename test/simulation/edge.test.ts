@@ -168,7 +168,7 @@ const write = (truth: Truth, random: Random): void => {
 const simulate = async (random: Random, steps: number, losses: boolean): Promise<void> => {
   const truth = new Truth()
   const requests: Requests = {
-    token: async (token) => ({ userId: token, expiresAt: FUTURE }),
+    token: async (token) => ({ userId: token, expiresAt: FUTURE, issuedAt: null, sessionId: null }),
     view: async (user, at, before) => {
       for (let i = random.int(4); i > 0; i--) await turn()
       if (random.chance(0.01)) throw new RequestError({ code: "unavailable", message: "away", hint: "" })

@@ -54,7 +54,10 @@ export interface EdgeStack {
   readonly write: (...rows: ReadonlyArray<WrittenRow>) => Promise<number>
   readonly grant: (principal: string, over?: Partial<GrantFields>) => Promise<number>
   readonly revoke: (principal: string, over?: Partial<GrantFields>) => Promise<number>
-  readonly token: (user: string) => Promise<string>
+  /** Of a session of its own unless one is named. */
+  readonly token: (user: string, session?: string) => Promise<string>
+  /** Answers its sequence. */
+  readonly signOut: (user: string, session?: string | null, at?: number) => Promise<number>
   readonly stop: () => Promise<void>
 }
 
@@ -123,7 +126,11 @@ export const startEdgeStack = async (entities: Readonly<Record<string, string | 
     operator,
     startAuthz,
     write,
-    token: (user) => tokens.issue(user),
+    token: (user, session) => tokens.issue(user, session),
+    signOut: (user, session = null, at = Date.now()) => {
+      const id = JSON.stringify([user, session])
+      return write({ entity: "_sign_out", id, row: { id, user_id: user, session, signed_out_at: new Date(at).toISOString(), signed_out_by: null } })
+    },
     grant: (principal, over) => {
       const row = grantRow(principal, over)
       return write({ entity: "_grant", id: row.id, row })
