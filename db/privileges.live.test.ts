@@ -68,6 +68,14 @@ describe("the services' roles", () => {
     expect(await db.sql`select p.oid::regprocedure::text as f from pg_proc p where pronamespace = 'tide'::regnamespace and proname like 'capture\\_%' and prorettype = 'trigger'::regtype and proowner <> 'tide_capture'::regrole`).toEqual([])
   })
 
+  it("tide_access, for applications that change access, calls the functions that do, and reads and writes nothing by itself", async () => {
+    expect(await relationRights("tide_access")).toEqual([])
+    expect(await functionRights("tide_access")).toEqual([
+      "authz.add_member(text,text)", "authz.grant_access(text,text,text,text,text,timestamp with time zone)", "authz.remove_member(text,text)",
+      "authz.revoke_access(text,text,text,text)", "authz.sign_out(text,text)"])
+    expect(await schemaRights("tide_access")).toEqual(["usage authz", "usage public"])
+  })
+
   it("have no other power: no attribute, no membership, and own nothing but capture functions", async () => {
     expect(await db.sql`select rolname from pg_roles where rolname like 'tide\\_%' and (rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls)`).toEqual([])
     expect(await db.sql`select roleid::regrole from pg_auth_members where member::regrole::text like 'tide\\_%' or roleid::regrole::text like 'tide\\_%' and member <> 10`).toEqual([])
@@ -143,6 +151,39 @@ describe("an application's role", () => {
     const refused = await refusal(db.connect("app_writer").unsafe(statement))
     expect(refused).toMatchObject({ code: expect.stringMatching(/^42(501|809)$/) })
     expect(await db.events()).toEqual([])
+  })
+
+  it("that was granted tide_access changes access, which the audit knows, and nothing else", async () => {
+    await db.sql.unsafe(`create role app_admin login password 'test'; grant tide_access to app_admin`)
+    const admin = db.connect("app_admin")
+    await admin.begin(async (tx) => {
+      await tx`set local tide.user_id = 'ada'`
+      await tx`select authz.grant_access('user:bob', scope => 'p1', level => 'EDIT'), authz.add_member('builders', 'bob'), authz.sign_out('bob')`
+      await tx`select authz.revoke_access('user:bob', scope => 'p1'), authz.remove_member('builders', 'bob')`
+    })
+    expect((await db.events()).map((e) => [e.entity, e.op, e.user_id])).toEqual([
+      ["_grant", "INSERT", "ada"], ["_member", "INSERT", "ada"], ["_sign_out", "INSERT", "ada"], ["_grant", "DELETE", "ada"], ["_member", "DELETE", "ada"]])
+    for (const statement of [
+      "insert into authz.grants (principal, level, granted_by) values ('user:eve', 'OWNER', 'root')", "delete from authz.sign_outs", "select * from authz.grants", "select authz.put_grant('user:eve', null, null, null, 'OWNER', null)",
+      "select authz.change('{}', 'ada')", "select authz.allows('ada', 'VIEW', null, 'theirs', '1')", "select authz.hold('ada')", "select authz.expire()",
+    ]) expect(await refusal(admin.unsafe(statement))).toMatchObject({ code: "42501" })
+    await db.sql`revoke tide_access from app_admin`
+  })
+
+  it("that owns the type of a key has nothing of it run where a scope is opened", async () => {
+    await db.sql.unsafe(`create schema keyed; create role keyer login password 'test'; grant usage, create on schema keyed to keyer`)
+    const keyer = db.connect("keyer")
+    await keyer.unsafe(`create type keyed.name as enum ('one'); create domain keyed.short as text; create table keyed.space (id keyed.name primary key); create table keyed.room (id keyed.short primary key)`)
+    await db.sql`select tide.track('keyed.space', 'space', scope => 'id'), tide.track('keyed.room', 'room', scope => 'id')`
+    await db.events()
+    await keyer.unsafe(`
+      create function keyed.show(keyed.name) returns text language plpgsql as $$ begin if current_user not in ('keyer', 'tide_capture') then raise exception 'run as %', current_user; end if; return 'shown'; end $$;
+      create cast (keyed.name as text) with function keyed.show(keyed.name); set tide.user_id = 'ada'; insert into keyed.space values ('one'); insert into keyed.room values ('one')`)
+    expect((await db.events("_grant")).map((e) => e.after!["scope"])).toEqual(["one"])
+    expect(await refusal(db.sql`select tide.track('keyed.space', 'space', scope => 'id', founders => 'everyone')`)).toMatchObject({ message: expect.stringContaining("opens no scopes") })
+    await keyer`drop cast (keyed.name as text)`
+    await db.sql`select tide.untrack('keyed.space'), tide.untrack('keyed.room')`
+    await db.events()
   })
 
   it("that owns a type in a tracked table has its functions run with the capture's rights at most, never with those of who tracked", async () => {

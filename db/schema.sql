@@ -133,7 +133,8 @@ create table tide.tracked (
   scope_column text,
   before_image boolean not null,
   json_schema jsonb not null,
-  tracked_at timestamp with time zone default now() not null
+  tracked_at timestamp with time zone default now() not null,
+  founders text
 );
 
 alter table authz.grants add constraint entity_is_a_code CHECK ((entity ~ '^[a-z_][a-z0-9_]*$'::text));
@@ -178,6 +179,8 @@ alter table tide.relay_state add constraint relay_state_pkey PRIMARY KEY (only_r
 
 alter table tide.set_aside add constraint set_aside_pkey PRIMARY KEY (outbox_id);
 
+alter table tide.tracked add constraint founders_is_a_principal CHECK (((founders = 'everyone'::text) OR (founders ~ '^(user|role):.'::text)));
+
 alter table tide.tracked add constraint tracked_pkey PRIMARY KEY (entity);
 
 alter table tide.tracked add constraint tracked_relation_key UNIQUE (relation);
@@ -185,6 +188,8 @@ alter table tide.tracked add constraint tracked_relation_key UNIQUE (relation);
 CREATE INDEX grants_expiry ON authz.grants USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX grants_principal ON authz.grants USING btree (principal);
+
+CREATE INDEX grants_scope ON authz.grants USING btree (scope) WHERE (scope IS NOT NULL);
 
 CREATE INDEX members_member ON authz.members USING btree (member);
 
@@ -201,6 +206,7 @@ CREATE INDEX set_aside_address ON tide.set_aside USING hash (entity_id);
 CREATE OR REPLACE FUNCTION authz.add_member(role text, member text)
  RETURNS void
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
@@ -247,19 +253,8 @@ CREATE OR REPLACE FUNCTION authz.allows(user_id text, level text, scope text, en
  STABLE PARALLEL SAFE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
-#variable_conflict use_column
-declare
-  who constant text[] := authz.principals(user_id);
-  needed constant authz.level := authz.to_level(level);
 begin
-  return exists (
-    select from authz.grants g
-    where g.principal = any (who)
-      and g.level >= needed
-      and (g.scope is null or g.scope = allows.scope)
-      and (g.entity = allows.entity or g.entity is null and allows.entity not like '\_%')
-      and (g.entity_id is null or g.entity_id = allows.entity_id)
-      and (g.expires_at is null or g.expires_at > now()));
+  return authz.permits(authz.principals(user_id), authz.to_level(level), scope, entity, entity_id);
 end $function$
 ;
 
@@ -311,6 +306,12 @@ begin
     execute format('create or replace trigger tide_update after update on %s for each row execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
+  end if;
+  if tide.opens_scopes(relation, keys, scope) then
+    execute format($q$create or replace trigger tide_found after insert on %s for each row when (coalesce(current_setting('tide.user_id', true), '') <> '')
+      execute function tide.found_scope(%L)$q$, relation, scope);
+  else
+    execute format('drop trigger if exists tide_found on %s', relation);
   end if;
   -- Always: session_replication_role = replica turns ordinary triggers off. Partitions have triggers of their own, made from the parent's.
   for member, made in
@@ -771,9 +772,9 @@ begin
     select '_sign_out', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
     if not found then
-      if not (to_regclass('authz.sign_outs') is not distinct from 16581::regclass) then
+      if not (to_regclass('authz.sign_outs') is not distinct from 16584::regclass) then
         if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
-          perform tide.require_name('authz.sign_outs', 16581);
+          perform tide.require_name('authz.sign_outs', 16584);
         end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_sign_out', old.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -811,7 +812,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__sign_out', true) = 'on' then
-        perform tide.require_name('authz.sign_outs', 16581), set_config('tide.nested__sign_out', 'on', true);
+        perform tide.require_name('authz.sign_outs', 16584), set_config('tide.nested__sign_out', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_sign_out', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.sign_outs tide_c on tide_c.id operator(pg_catalog.=) tide_n.id and tide_c.id::text collate "C" = tide_n.id::text;
@@ -839,7 +840,7 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__sign_out', true) = 'on' then
       perform set_config('tide.nested__sign_out', 'on', true);
     end if;
-    if (to_regclass('authz.sign_outs') is not distinct from 16581::regclass) then
+    if (to_regclass('authz.sign_outs') is not distinct from 16584::regclass) then
       insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
       select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.sign_outs tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
     else
@@ -847,7 +848,7 @@ begin
       select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
     end if;
   else
-    perform tide.require_name('authz.sign_outs', 16581);
+    perform tide.require_name('authz.sign_outs', 16584);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -1108,20 +1109,24 @@ CREATE OR REPLACE FUNCTION authz.change(change jsonb, user_id text)
  SET "tide.user_id" TO ''
  SET "tide.mutation_id" TO ''
 AS $function$
-#variable_conflict use_column
 declare
-  c_id      constant text := change ->> 'id';
-  c_type    constant text := change ->> 'type';
-  principal constant text := change ->> 'principal';
-  scope     constant text := change ->> 'scope';
-  entity    constant text := change ->> 'entity';
-  entity_id constant text := change ->> 'entityId';
-  denied    constant jsonb := jsonb_build_object('id', c_id, 'status', 'denied', 'message', 'no such thing, or not allowed');
-  applied   constant jsonb := jsonb_build_object('id', c_id, 'status', 'applied');
-  needed    authz.level := 'SHARE';
-  expires   timestamptz;
-  held      record;
-  wrong     text;
+  c_id        constant text := change ->> 'id';
+  c_type      constant text := change ->> 'type';
+  c_principal constant text := change ->> 'principal';
+  c_scope     constant text := change ->> 'scope';
+  c_entity    constant text := change ->> 'entity';
+  c_entity_id constant text := change ->> 'entityId';
+  c_role      constant text := change ->> 'role';
+  c_member    constant text := change ->> 'member';
+  c_user      constant text := change ->> 'user';
+  c_session   constant text := change ->> 'session';
+  denied      constant jsonb := jsonb_build_object('id', c_id, 'status', 'denied', 'message', 'no such thing, or not allowed');
+  applied     constant jsonb := jsonb_build_object('id', c_id, 'status', 'applied');
+  needed      authz.level;
+  expires     timestamptz;
+  who         text[];
+  held        record;
+  wrong       text;
 begin
   -- Is it one?
   wrong := case
@@ -1129,12 +1134,13 @@ begin
     when jsonb_typeof(change) is distinct from 'object' then 'a change of access is a JSON object'
     when coalesce(c_id, '') = '' then 'id is missing'
     when length(c_id) > 200 then 'id is longer than 200 characters'
+    when exists (select from jsonb_each(change) f where jsonb_typeof(f.value) not in ('string', 'null')) then 'the fields are texts, or null'
     when c_type is null or c_type not in ('grant', 'revoke', 'join', 'leave', 'sign-out') then 'type is grant, revoke, join, leave or sign-out'
     when c_type in ('grant', 'revoke') and not change ?& '{scope,entity,entityId}' then 'scope, entity and entityId must be said; null is any'
     when c_type = 'grant' and not change ? 'expiresAt' then 'expiresAt must be said; null is never'
+    when c_type in ('join', 'leave') and coalesce(c_member, '') !~ '^(user|role):.' then 'member is user:<id> or role:<name>'
     when c_type = 'sign-out' and not change ? 'session' then 'session must be said; null is all'
     when change ->> 'expiresAt' !~ '^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)$' then 'expiresAt is an instant as in 2026-11-21T10:00:00Z'
-    when exists (select from jsonb_each(change) f where jsonb_typeof(f.value) not in ('string', 'null')) then 'the fields are texts, or null'
   end;
   if wrong is not null then
     return jsonb_build_object('id', coalesce(c_id, ''), 'status', 'invalid', 'message', wrong);
@@ -1144,7 +1150,43 @@ begin
   perform pg_advisory_xact_lock(hashtext('tide.mutate'), hashtext(length(user_id) || ':' || user_id || c_id));
   if exists (select from tide.mutation m where m.user_id = change.user_id and m.id = c_id) then return applied; end if;
   perform set_config('tide.user_id', user_id, true), set_config('tide.mutation_id', c_id, true);
-  return denied;
+
+  begin
+    case c_type
+      when 'grant', 'revoke' then
+        -- Values that can be in no grant are told from those that may not be in this one before anything is looked at.
+        perform authz.require_pattern(c_principal, c_scope, c_entity, c_entity_id);
+        expires := (change ->> 'expiresAt')::timestamptz;
+        needed := case c_type when 'grant' then greatest(authz.to_level(change ->> 'level'), 'SHARE') else 'SHARE' end;
+        who := authz.hold(user_id, c_principal);
+        held := authz.covering(who, c_scope, c_entity, c_entity_id, case c_type when 'revoke' then '-infinity'::timestamptz else expires end, needed);
+        if held.level is null or held.level < needed then return denied; end if;
+        if held.lasting is null or held.lasting < needed then
+          return jsonb_build_object('id', c_id, 'status', 'invalid', 'message',
+            format('it would outlive your own access, which ends at %s', to_char(held.lasts, 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')));
+        end if;
+        if c_type = 'grant' then
+          if authz.put_grant(c_principal, c_scope, c_entity, c_entity_id, change ->> 'level', expires, held.lasting) is null then return denied; end if;
+        elsif not authz.take_grant(c_principal, c_scope, c_entity, c_entity_id, held.lasting) then
+          return denied;
+        end if;
+      when 'join', 'leave' then
+        perform authz.require_role(c_role), tide.fit_token(authz.member_id(c_role, c_member), 'role and member');
+        if c_type = 'join' then who := authz.hold(user_id); else who := authz.hold(user_id, c_member); end if;
+        if not authz.permits(who, 'EDIT', null, '_member', authz.member_id(c_role, c_member)) then return denied; end if;
+        if c_type = 'join' then perform authz.add_member(c_role, c_member); else perform authz.remove_member(c_role, c_member); end if;
+      when 'sign-out' then
+        who := authz.hold(user_id);
+        if c_user is distinct from user_id and not authz.permits(who, 'EDIT', null, '_sign_out', authz.sign_out_id(c_user, c_session)) then return denied; end if;
+        perform authz.sign_out(c_user, c_session);
+    end case;
+  exception
+    when data_exception or integrity_constraint_violation or program_limit_exceeded then
+      return jsonb_build_object('id', c_id, 'status', 'invalid', 'message', sqlerrm);
+  end;
+
+  insert into tide.mutation (user_id, id) values (change.user_id, c_id);
+  return applied;
 end $function$
 ;
 
@@ -1214,6 +1256,20 @@ CREATE OR REPLACE FUNCTION tide.column_type(relation oid, column_name text)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT (pg_attribute.atttypid)::regtype AS atttypid FROM pg_attribute WHERE ((pg_attribute.attrelid = column_type.relation) AND (pg_attribute.attname = column_type.column_name) AND (pg_attribute.attnum > 0) AND (NOT pg_attribute.attisdropped)))
+;
+
+CREATE OR REPLACE FUNCTION authz.covering(who text[], scope text, entity text, entity_id text, until timestamp with time zone, needed authz.level, OUT level authz.level, OUT lasting authz.level, OUT lasts timestamp with time zone)
+ RETURNS record
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ SELECT max(g.level) AS max,
+     max(g.level) FILTER (WHERE ((g.expires_at IS NULL) OR (g.expires_at >= covering.until))) AS max,
+     max(g.expires_at) FILTER (WHERE (g.level >= covering.needed)) AS max
+    FROM authz.grants g
+   WHERE ((g.principal = ANY (covering.who)) AND ((g.scope IS NULL) OR (g.scope = covering.scope)) AND ((NOT (g.entity IS DISTINCT FROM covering.entity)) OR ((g.entity IS NULL) AND (covering.entity !~~ '\_%'::text))) AND ((g.entity_id IS NULL) OR (g.entity_id = covering.entity_id)) AND ((g.expires_at IS NULL) OR (g.expires_at > clock_timestamp())));
+END
 ;
 
 CREATE OR REPLACE FUNCTION tide.detach(entity text)
@@ -1298,12 +1354,23 @@ CREATE OR REPLACE FUNCTION authz.expire()
  LANGUAGE plpgsql
  SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET lock_timeout TO '1s'
 AS $function$
 declare
-  expired integer;
+  expired integer := 0;
+  deleted integer;
+  lock integer;
 begin
-  delete from authz.grants g where g.expires_at <= now();
-  get diagnostics expired = row_count;
+  for lock in select distinct authz.lock_of(g.principal) as place from authz.grants g where g.expires_at <= clock_timestamp() order by place loop
+    begin
+      perform pg_advisory_xact_lock(authz.lock_space(), lock);
+      delete from authz.grants g where g.expires_at <= clock_timestamp() and authz.lock_of(g.principal) = lock;
+      get diagnostics deleted = row_count;
+      expired := expired + deleted;
+    exception
+      when lock_not_available then null;
+    end;
+  end loop;
   return expired;
 end $function$
 ;
@@ -1418,6 +1485,29 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.found_scope()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+ SET "TimeZone" TO 'UTC'
+ SET "DateStyle" TO 'ISO, YMD'
+ SET "IntervalStyle" TO 'postgres'
+ SET bytea_output TO 'hex'
+ SET lc_monetary TO 'C'
+ SET extra_float_digits TO '1'
+AS $function$
+declare
+  opened text;
+begin
+  execute format('select ($1).%I::text', tg_argv[0]) into opened using new;
+  if authz.is_new_scope(opened) then
+    perform authz.grant_access('user:' || current_setting('tide.user_id'), scope => opened, level => 'OWNER');
+  end if;
+  return null;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.free_aside(entity text, entity_id text, scope text DEFAULT NULL::text, OUT outbox_id bigint, OUT op text)
  RETURNS record
  LANGUAGE plpgsql
@@ -1464,28 +1554,10 @@ end $function$
 
 CREATE OR REPLACE FUNCTION authz.grant_access(principal text, scope text DEFAULT NULL::text, entity text DEFAULT NULL::text, entity_id text DEFAULT NULL::text, level text DEFAULT NULL::text, expires_at timestamp with time zone DEFAULT NULL::timestamp with time zone)
  RETURNS text
- LANGUAGE plpgsql
+ LANGUAGE sql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
-AS $function$
-declare
-  granted text;
-begin
-  perform authz.require_principal(principal);
-  perform authz.to_level(level), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
-  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_sign_out|_entity)$' then
-    raise exception '% is not an entity code', quote_literal(entity)
-      using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
-  end if;
-  if expires_at <= now() then
-    raise exception 'the grant would have expired at %', expires_at using errcode = 'invalid_parameter_value', hint = 'Give a time to come, or none.';
-  end if;
-  insert into authz.grants as g (principal, scope, entity, entity_id, level, expires_at)
-  values (grant_access.principal, grant_access.scope, grant_access.entity, grant_access.entity_id, grant_access.level::authz.level, grant_access.expires_at)
-  on conflict on constraint grants_pkey do update
-    set level = excluded.level, expires_at = excluded.expires_at, granted_by = excluded.granted_by, granted_at = excluded.granted_at
-  returning g.id into granted;
-  return granted;
-end $function$
+RETURN authz.put_grant(principal, scope, entity, entity_id, level, expires_at)
 ;
 
 CREATE OR REPLACE FUNCTION tide.hand_over(relation regclass, capture text)
@@ -1532,6 +1604,59 @@ BEGIN ATOMIC
 END
 ;
 
+CREATE OR REPLACE FUNCTION authz.hold(user_id text, VARIADIC alone text[] DEFAULT '{}'::text[])
+ RETURNS text[]
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  space constant integer := authz.lock_space();
+  who text[] := authz.principals(user_id);
+  held text[];
+  step record;
+begin
+  if current_setting('transaction_isolation') <> 'read committed' then
+    raise exception 'access cannot be decided in a % transaction', current_setting('transaction_isolation')
+      using errcode = 'object_not_in_prerequisite_state', hint = 'Its snapshot may be older than a revocation that has ended: use read committed.';
+  end if;
+  loop
+    for step in
+      select l.lock, bool_or(l.alone) as alone
+      from (select authz.lock_of(p) as lock, false as alone from unnest(who) p union all select authz.lock_of(p), true from unnest(hold.alone) p) l
+      group by l.lock order by l.lock
+    loop
+      if step.alone then perform pg_advisory_xact_lock(space, step.lock); else perform pg_advisory_xact_lock_shared(space, step.lock); end if;
+    end loop;
+    held := who;
+    who := authz.principals(user_id);
+    exit when who <@ held;
+  end loop;
+  return who;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.hold_grant()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform pg_advisory_xact_lock(authz.lock_space(), authz.lock_of(old.principal));
+  return case when tg_op = 'DELETE' then old else new end;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.hold_member()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform pg_advisory_xact_lock(authz.lock_space(), authz.lock_of(old.member));
+  return case when tg_op = 'DELETE' then old else new end;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.id_expression(relation oid, keys text[], alias text)
  RETURNS text
  LANGUAGE sql
@@ -1554,6 +1679,17 @@ CREATE OR REPLACE FUNCTION tide.image_expression(relation oid, alias text)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT CASE WHEN bool_or((a.attgenerated = 'v'::"char")) THEN format('(select to_json(tide_r.*) from (select %s from (select %s.*) tide_v) tide_r)'::text, string_agg(CASE WHEN (a.attgenerated = 'v'::"char") THEN format('%s as %I'::text, pg_get_expr(d.adbin, d.adrelid), a.attname) ELSE format('tide_v.%I'::text, a.attname) END, ', '::text ORDER BY a.attnum), image_expression.alias) ELSE format('to_json(%s.*)'::text, image_expression.alias) END AS format FROM (pg_attribute a LEFT JOIN pg_attrdef d ON (((d.adrelid = a.attrelid) AND (d.adnum = a.attnum)))) WHERE ((a.attrelid = image_expression.relation) AND (a.attnum > 0) AND (NOT a.attisdropped)))
+;
+
+CREATE OR REPLACE FUNCTION authz.is_new_scope(scope text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform pg_advisory_xact_lock(authz.scope_space(), authz.scope_lock(scope));
+  return not exists (select from authz.grants g where g.scope = is_new_scope.scope);
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION tide.is_plain_key_type(type regtype)
@@ -1681,6 +1817,20 @@ CREATE OR REPLACE FUNCTION tide.lease_key()
 RETURN (7419002)::bigint
 ;
 
+CREATE OR REPLACE FUNCTION authz.lock_of(principal text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN (principal = 'everyone'::text) THEN authz.principal_locks() ELSE (hashtext(principal) & (authz.principal_locks() - 1)) END
+;
+
+CREATE OR REPLACE FUNCTION authz.lock_space()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN hashtext('authz.principal'::text)
+;
+
 CREATE OR REPLACE FUNCTION tide.look(xmax xid8, running xid8[], at_most integer)
  RETURNS SETOF tide.message
  LANGUAGE plpgsql
@@ -1697,7 +1847,7 @@ begin
 end $function$
 ;
 
-CREATE OR REPLACE FUNCTION tide.lost_reference(held tide.tracked, user_id text, stored jsonb, image jsonb)
+CREATE OR REPLACE FUNCTION tide.lost_reference(held tide.tracked, who text[], stored jsonb, image jsonb)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1731,7 +1881,7 @@ begin
       tide.record_columns(held.relation, (select jsonb_object_agg(name, null) from unnest(reference.names) name)), reference.matching)
     into place using whole;
     -- Of what is not there the same is asked.
-    may := authz.allows(user_id, 'VIEW', place.scope, reference.to_entity, coalesce(place.id, ''));
+    may := authz.permits(who, 'VIEW', place.scope, reference.to_entity, coalesce(place.id, ''));
     if place.id is null or not may then return array_to_string(reference.names, ', '); end if;
   end loop;
   return null;
@@ -1767,6 +1917,30 @@ begin
   perform tide.adopt_partitions();
   return made;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION tide.may_found(held tide.tracked, who text[], scope text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  founders text;
+begin
+  if held.founders is null or not tide.opens_scopes(held.relation, held.key_columns, held.scope_column) then return false; end if;
+  -- tide.track waits for who has the table in use: what it says of founders now is so at the end of the transaction, too.
+  execute format('lock table %s in row exclusive mode', held.relation);
+  select t.founders into founders from tide.tracked t where t.entity = held.entity;
+  return founders = any (who) and authz.is_new_scope(scope);
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.member_id(role text, member text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN ((replace(replace(role, '\'::text, '\\'::text), ','::text, '\,'::text) || ','::text) || replace(replace(member, '\'::text, '\\'::text), ','::text, '\,'::text))
 ;
 
 CREATE OR REPLACE FUNCTION tide.missing(held tide.tracked, scopes text[], ids text[])
@@ -1821,8 +1995,9 @@ declare
   base        jsonb := coalesce(nullif(mutation -> 'base', 'null'), '{}');
   hidden      constant jsonb := jsonb_build_object('id', m_id, 'status', 'denied', 'message', 'no such row, or not allowed');
   -- It includes VIEW, as each level does those before it.
-  level       constant text := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
+  level       constant authz.level := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
   held        tide.tracked;
+  who         text[];
   key         text[];
   -- Whether they may, as far as is known; and whether the database has seen more yet than what they sent.
   may         boolean := false;
@@ -1860,6 +2035,8 @@ begin
     return jsonb_build_object('id', m_id, 'status', 'applied');
   end if;
   perform set_config('tide.user_id', user_id, true), set_config('tide.mutation_id', m_id, true);
+  -- From here on what they were granted stays.
+  who := authz.hold(user_id);
 
   -- The row.
   key := tide.split_id(m_entity_id, cardinality(held.key_columns));
@@ -1868,11 +2045,11 @@ begin
     if key is null then return hidden; end if;
     -- Before the lock: who waits for it knows that the row is there, and that somebody works on it. Of what is not there the same is asked.
     select * into there from tide.row_place(held, key);
-    may := authz.allows(user_id, level, there.scope, m_entity, m_entity_id);
+    may := authz.permits(who, level, there.scope, m_entity, m_entity_id);
     if there.id is distinct from m_entity_id or not may then return hidden; end if;
     -- It may have moved, and the right have ended, while this waited.
     select * into here from tide.row_at(held, key, true);
-    if here.id is distinct from m_entity_id or not authz.allows(user_id, level, here.scope, m_entity, m_entity_id) then return hidden; end if;
+    if here.id is distinct from m_entity_id or not authz.permits(who, level, here.scope, m_entity, m_entity_id) then return hidden; end if;
   end if;
 
   begin
@@ -1925,16 +2102,17 @@ begin
     if m_op <> 'delete' and (held.scope_column is null and m_op = 'create' or data ? held.scope_column) then
       columns := tide.record_columns(held.relation, stored);
       execute format('select %s from jsonb_to_record($1) as tide_r(%s)', tide.scope_expression(held.scope_column, 'tide_r'), columns) into rule using stored;
-      if (m_op = 'create' or rule is distinct from here.scope) and not authz.allows(user_id, 'CREATE', rule, m_entity, m_entity_id) then return hidden; end if;
+      if (m_op = 'create' or rule is distinct from here.scope) and not authz.permits(who, 'CREATE', rule, m_entity, m_entity_id)
+        and not (m_op = 'create' and tide.may_found(held, who, rule)) then return hidden; end if;
       may := true;
     elsif m_op = 'create' then
       -- Where it goes is for a default or a trigger to say.
-      may := authz.allows(user_id, 'CREATE', null, m_entity, m_entity_id);
+      may := authz.permits(who, 'CREATE', null, m_entity, m_entity_id);
     end if;
 
     -- May they see what it refers to?
     if m_op <> 'delete' then
-      wrong := tide.lost_reference(held, user_id, stored, here.image);
+      wrong := tide.lost_reference(held, who, stored, here.image);
       if wrong is not null then
         return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('%s refers to a row that does not exist', wrong));
       end if;
@@ -1944,10 +2122,10 @@ begin
     if m_op = 'create' then
       select * into there from tide.row_place(held, key);
       if there.id is not null then
-        if authz.allows(user_id, 'VIEW', there.scope, m_entity, there.id) then
+        if authz.permits(who, 'VIEW', there.scope, m_entity, there.id) then
           select * into here from tide.row_at(held, key, false);
         end if;
-        if here.id is null or not authz.allows(user_id, 'VIEW', here.scope, m_entity, here.id) then return hidden; end if;
+        if here.id is null or not authz.permits(who, 'VIEW', here.scope, m_entity, here.id) then return hidden; end if;
         return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
       end if;
     end if;
@@ -1977,7 +2155,7 @@ begin
     if there.id <> m_entity_id then
       raise exception 'a trigger of the table gave the row another key' using errcode = 'raise_exception';
     end if;
-    if (m_op = 'create' or m_op = 'update' and there.scope is distinct from here.scope) and not authz.allows(user_id, 'CREATE', there.scope, m_entity, m_entity_id) then
+    if (m_op = 'create' or m_op = 'update' and there.scope is distinct from here.scope) and not authz.permits(who, 'CREATE', there.scope, m_entity, m_entity_id) then
       raise sqlstate 'TD403';
     end if;
   exception
@@ -1989,7 +2167,7 @@ begin
       if m_op = 'create' and state = '23505' and to_regclass(format('%I.%I', at_schema, at_table)) = held.relation then
         select * into here from tide.row_at(held, key, false);
         if here.id is not null then
-          if not authz.allows(user_id, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
+          if not authz.permits(who, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
           return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
         end if;
       end if;
@@ -2093,6 +2271,28 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION tide.opens_scopes(relation oid, key_columns text[], scope_column text)
+ RETURNS boolean
+ LANGUAGE sql
+ STABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+BEGIN ATOMIC
+ WITH RECURSIVE base(type) AS (
+          SELECT (tide.column_type(opens_scopes.relation, opens_scopes.scope_column))::oid AS column_type
+           WHERE (opens_scopes.key_columns = ARRAY[opens_scopes.scope_column])
+         UNION ALL
+          SELECT t.typbasetype
+            FROM (base b
+              JOIN pg_type t ON ((t.oid = b.type)))
+           WHERE (t.typtype = 'd'::"char")
+         )
+  SELECT (EXISTS ( SELECT
+            FROM (base b
+              JOIN pg_type t ON ((t.oid = b.type)))
+           WHERE ((t.typtype = 'b'::"char") AND (t.typnamespace = ('pg_catalog'::regnamespace)::oid)))) AS "exists";
+END
+;
+
 CREATE OR REPLACE FUNCTION tide.outbox_size(published pg_snapshot, OUT bytes double precision, OUT partitions integer, OUT bytes_a_day double precision, OUT oldest_s double precision)
  RETURNS record
  LANGUAGE plpgsql
@@ -2143,6 +2343,8 @@ begin
           and g.tgfoid = to_regproc('tide.' || tide.capture_name(held.entity))) < cardinality(wanted) then
         what := case when exists (select from pg_subscription_rel where srrelid = held.relation) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_change')
           then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
+      elsif tide.opens_scopes(held.relation, held.key_columns, held.scope_column) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_found' and g.tgenabled <> 'D') then
+        what := 'who opens a scope does not own it: its trigger is gone or disabled';
       elsif not exists (
         select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
           and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.deferrable_key)
@@ -2174,6 +2376,24 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION authz.permits(who text[], needed authz.level, scope text, entity text, entity_id text)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ STABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  return exists (
+    select from authz.grants g
+    where g.principal = any (who)
+      and g.level >= needed
+      and (g.scope is null or g.scope = permits.scope)
+      and (g.entity = permits.entity or g.entity is null and permits.entity not like '\_%')
+      and (g.entity_id is null or g.entity_id = permits.entity_id)
+      and (g.expires_at is null or g.expires_at > clock_timestamp()));
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION tide.pins(relation oid)
  RETURNS text
  LANGUAGE sql
@@ -2187,6 +2407,13 @@ CREATE OR REPLACE FUNCTION tide.present_key()
  LANGUAGE sql
  IMMUTABLE PARALLEL SAFE
 RETURN (7419004)::bigint
+;
+
+CREATE OR REPLACE FUNCTION authz.principal_locks()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN 512
 ;
 
 CREATE OR REPLACE FUNCTION authz.principals(user_id text)
@@ -2219,6 +2446,28 @@ begin
   delete from tide.mutation m where m.at < now() - older_than;
   get diagnostics pruned = row_count;
   return pruned;
+end $function$
+;
+
+CREATE OR REPLACE FUNCTION authz.put_grant(principal text, scope text, entity text, entity_id text, level text, expires_at timestamp with time zone, at_most authz.level DEFAULT 'OWNER'::authz.level)
+ RETURNS text
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  granted text;
+begin
+  perform authz.require_pattern(principal, scope, entity, entity_id), authz.to_level(level);
+  if expires_at <= clock_timestamp() then
+    raise exception 'the grant would have expired at %', expires_at using errcode = 'invalid_parameter_value', hint = 'Give a time to come, or none.';
+  end if;
+  insert into authz.grants as g (principal, scope, entity, entity_id, level, expires_at)
+  values (put_grant.principal, put_grant.scope, put_grant.entity, put_grant.entity_id, put_grant.level::authz.level, put_grant.expires_at)
+  on conflict on constraint grants_pkey do update
+    set level = excluded.level, expires_at = excluded.expires_at, granted_by = excluded.granted_by, granted_at = excluded.granted_at
+    where g.level <= put_grant.at_most or g.expires_at <= clock_timestamp()
+  returning g.id into granted;
+  return granted;
 end $function$
 ;
 
@@ -2408,6 +2657,7 @@ end $function$
 CREATE OR REPLACE FUNCTION authz.remove_member(role text, member text)
  RETURNS boolean
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
@@ -2471,6 +2721,21 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION authz.require_pattern(principal text, scope text, entity text, entity_id text)
+ RETURNS void
+ LANGUAGE plpgsql
+ IMMUTABLE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform authz.require_principal(principal), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
+  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_sign_out|_entity)$' then
+    raise exception '% is not an entity code', quote_literal(entity)
+      using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
+  end if;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION authz.require_principal(principal text)
  RETURNS void
  LANGUAGE plpgsql
@@ -2505,6 +2770,7 @@ end $function$
 CREATE OR REPLACE FUNCTION authz.revoke_access(principal text, scope text DEFAULT NULL::text, entity text DEFAULT NULL::text, entity_id text DEFAULT NULL::text)
  RETURNS boolean
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 begin
@@ -2579,6 +2845,20 @@ CREATE OR REPLACE FUNCTION tide.scope_expression(scope text, alias text)
 RETURN CASE WHEN (scope IS NULL) THEN 'null::text'::text ELSE format('%s.%I::text'::text, alias, scope) END
 ;
 
+CREATE OR REPLACE FUNCTION authz.scope_lock(scope text)
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN (hashtext(scope) & (authz.principal_locks() - 1))
+;
+
+CREATE OR REPLACE FUNCTION authz.scope_space()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN hashtext('authz.scope'::text)
+;
+
 CREATE OR REPLACE FUNCTION tide.setting_bytes()
  RETURNS integer
  LANGUAGE sql
@@ -2586,9 +2866,21 @@ CREATE OR REPLACE FUNCTION tide.setting_bytes()
 RETURN 1024
 ;
 
+CREATE OR REPLACE FUNCTION authz.share_scope()
+ RETURNS trigger
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+begin
+  perform pg_advisory_xact_lock_shared(authz.scope_space(), authz.scope_lock(new.scope));
+  return new;
+end $function$
+;
+
 CREATE OR REPLACE FUNCTION authz.sign_out(user_id text, session text DEFAULT NULL::text)
  RETURNS timestamp with time zone
  LANGUAGE plpgsql
+ SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$
 declare
@@ -2610,6 +2902,14 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION authz.sign_out_id(user_id text, session text)
+ RETURNS text
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN md5(((quote_literal(user_id) || ','::text) || quote_nullable(session)))
+;
+
 CREATE OR REPLACE FUNCTION tide.source(entity text)
  RETURNS tide.tracked
  LANGUAGE sql
@@ -2623,12 +2923,13 @@ BEGIN ATOMIC
      (s.held).scope_column AS scope_column,
      (s.held).before_image AS before_image,
      (s.held).json_schema AS json_schema,
-     (s.held).tracked_at AS tracked_at
+     (s.held).tracked_at AS tracked_at,
+     (s.held).founders AS founders
     FROM ( SELECT t.*::tide.tracked AS held
             FROM tide.tracked t
            WHERE (t.entity = source.entity)
          UNION ALL
-          SELECT ROW(own.entity, (own.relation)::text, own.relation, tide.key_columns((own.relation)::oid), NULL::text, true, '{}'::jsonb, now())::tide.tracked AS "row"
+          SELECT ROW(own.entity, (own.relation)::text, own.relation, tide.key_columns((own.relation)::oid), NULL::text, true, '{}'::jsonb, now(), NULL::text)::tide.tracked AS "row"
             FROM ( VALUES ('_entity'::text,'tide.tracked'::regclass), ('_grant'::text,'authz.grants'::regclass), ('_member'::text,'authz.members'::regclass), ('_sign_out'::text,'authz.sign_outs'::regclass)) own(entity, relation)
            WHERE (own.entity = source.entity)) s;
 END
@@ -2655,6 +2956,24 @@ CREATE OR REPLACE FUNCTION tide.system_identifier()
  STABLE SECURITY DEFINER
  SET search_path TO 'pg_catalog', 'pg_temp'
 AS $function$select system_identifier::text from pg_control_system()$function$
+;
+
+CREATE OR REPLACE FUNCTION authz.take_grant(principal text, scope text, entity text, entity_id text, at_most authz.level)
+ RETURNS boolean
+ LANGUAGE plpgsql
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+declare
+  found_level authz.level;
+begin
+  select case when g.expires_at <= clock_timestamp() then 'VIEW' else g.level end into found_level from authz.grants g
+  where g.principal = take_grant.principal and g.scope is not distinct from take_grant.scope
+    and g.entity is not distinct from take_grant.entity and g.entity_id is not distinct from take_grant.entity_id
+  for update;
+  if found_level > at_most then return false; end if;
+  if found_level is not null then perform authz.revoke_access(principal, scope, entity, entity_id); end if;
+  return true;
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION authz.to_level(name text)
@@ -2688,7 +3007,7 @@ CREATE OR REPLACE FUNCTION tide.token_bytes(value text)
 RETURN CASE WHEN (value = ''::text) THEN 1 ELSE (((3 * octet_length(value)) - (2 * octet_length(regexp_replace(value, '[^A-Za-z0-9:@,+/~=_-]'::text, ''::text, 'g'::text)))) + CASE WHEN (value ~~ '\_%'::text) THEN 2 ELSE 0 END) END
 ;
 
-CREATE OR REPLACE FUNCTION tide.track(relation regclass, entity text, scope text DEFAULT NULL::text, before_image boolean DEFAULT true)
+CREATE OR REPLACE FUNCTION tide.track(relation regclass, entity text, scope text DEFAULT NULL::text, before_image boolean DEFAULT true, founders text DEFAULT NULL::text)
  RETURNS text
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
@@ -2734,6 +3053,12 @@ begin
   if exists (select from pg_attribute where attrelid = track.relation and attname = track.scope and attgenerated = 'v') then
     perform tide.refuse(format('tide.track: column %L of %s is virtual: a trigger does not see it', scope, target.table_name), 'A scope must be a column that is stored.');
   end if;
+  if founders is not null then
+    perform authz.require_principal(founders);
+    if not tide.opens_scopes(relation, keys, scope) then
+      perform tide.refuse(format('tide.track: %s opens no scopes that could be founded', target.table_name), 'A scope is opened by a row whose whole key is the scope: scope => the primary key''s only column, of a type of Postgres'' own.');
+    end if;
+  end if;
   if row_security_active(relation) then
     perform tide.refuse(format('tide.track: policies of %s hide rows from %s', target.table_name, current_user),
       'Where a trigger looks at the table again, a hidden row would count as deleted. Track it as its owner without FORCE ROW LEVEL SECURITY, or as a role with BYPASSRLS.');
@@ -2770,11 +3095,11 @@ begin
   end loop;
   perform tide.attach(relation, entity, scope, before_image);
   perform tide.note_partitions(relation, entity);
-  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
-  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
+  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, founders, json_schema)
+  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, track.founders, tide.json_schema(track.relation, track.entity, keys, track.scope))
   on conflict on constraint tracked_pkey do update set
     table_name = excluded.table_name, key_columns = excluded.key_columns, scope_column = excluded.scope_column,
-    before_image = excluded.before_image, json_schema = excluded.json_schema;
+    before_image = excluded.before_image, founders = excluded.founders, json_schema = excluded.json_schema;
   return entity;
 end $function$
 ;
@@ -2853,6 +3178,7 @@ begin
     perform tide.forget_rows(held);
   end if;
   perform tide.detach(entity);
+  if exists (select from pg_class where oid = held.relation) then execute format('drop trigger if exists tide_found on %s', held.relation); end if;
   begin
     execute format('revoke select on %s from tide_capture', held.relation);
   exception
@@ -2936,6 +3262,10 @@ begin
 end $function$
 ;
 
+CREATE TRIGGER hold_grant BEFORE DELETE OR UPDATE ON authz.grants FOR EACH ROW EXECUTE FUNCTION authz.hold_grant();
+
+CREATE TRIGGER share_scope BEFORE INSERT OR UPDATE OF scope ON authz.grants FOR EACH ROW WHEN ((new.scope IS NOT NULL)) EXECUTE FUNCTION authz.share_scope();
+
 CREATE TRIGGER tide_delete AFTER DELETE ON authz.grants REFERENCING OLD TABLE AS tide_old FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
 
 CREATE TRIGGER tide_insert AFTER INSERT ON authz.grants REFERENCING NEW TABLE AS tide_new FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
@@ -2943,6 +3273,8 @@ CREATE TRIGGER tide_insert AFTER INSERT ON authz.grants REFERENCING NEW TABLE AS
 CREATE TRIGGER tide_truncate BEFORE TRUNCATE ON authz.grants FOR EACH STATEMENT EXECUTE FUNCTION tide.capture__grant();
 
 CREATE TRIGGER tide_update AFTER UPDATE ON authz.grants FOR EACH ROW EXECUTE FUNCTION tide.capture__grant();
+
+CREATE TRIGGER hold_member BEFORE DELETE OR UPDATE ON authz.members FOR EACH ROW EXECUTE FUNCTION authz.hold_member();
 
 CREATE TRIGGER refuse_cycle BEFORE INSERT OR UPDATE ON authz.members FOR EACH ROW EXECUTE FUNCTION authz.refuse_cycle();
 
@@ -2976,9 +3308,19 @@ grant SELECT on authz.members to tide_capture;
 
 grant SELECT on authz.sign_outs to tide_capture;
 
+grant EXECUTE on function authz.add_member(text,text) to tide_access;
+
 grant EXECUTE on function authz.change(jsonb,text) to tide_command;
 
 grant EXECUTE on function authz.expire() to tide_command;
+
+grant EXECUTE on function authz.grant_access(text,text,text,text,text,timestamp with time zone) to tide_access;
+
+grant EXECUTE on function authz.remove_member(text,text) to tide_access;
+
+grant EXECUTE on function authz.revoke_access(text,text,text,text) to tide_access;
+
+grant EXECUTE on function authz.sign_out(text,text) to tide_access;
 
 grant EXECUTE on function tide.drop_partitions(interval,pg_snapshot,interval) to tide_relay;
 
@@ -3041,6 +3383,8 @@ grant EXECUTE on function tide.wake_key() to tide_capture;
 grant EXECUTE on function tide.wake_key() to tide_relay;
 
 grant EXECUTE on function tide.wake_relay() to tide_capture;
+
+grant USAGE on schema authz to tide_access;
 
 grant USAGE on schema authz to tide_capture;
 

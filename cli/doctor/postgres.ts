@@ -59,7 +59,7 @@ const triggers = (sql: Sql): Effect.Effect<ReadonlyArray<Finding>, CommandFailed
   Effect.map(
     query(() => sql<Array<{ entity: string; table_name: string; there: boolean; names: ReadonlyArray<string>; disabled: ReadonlyArray<string>; again: string; what: string | null }>>`
       select t.entity, t.table_name, c.oid is not null as there, o.what,
-             'npx tideline track ' || t.table_name || ' --entity ' || t.entity || coalesce(' --scope ' || t.scope_column, '') as again,
+             'npx tideline track ' || t.table_name || ' --entity ' || t.entity || coalesce(' --scope ' || t.scope_column, '') || coalesce(' --founders ' || t.founders, '') as again,
              coalesce(array_agg(g.tgname::text) filter (where g.tgname is not null and g.tgenabled <> 'D'), '{}') as names,
              coalesce(array_agg(g.tgname::text) filter (where g.tgenabled = 'D'), '{}') as disabled
         from tide.tracked t

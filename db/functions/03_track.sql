@@ -72,6 +72,12 @@ begin
     execute format('create or replace trigger tide_delete after delete on %s referencing old table as tide_old for each statement execute function tide.%I()', relation, name);
     execute format('create or replace trigger tide_truncate before truncate on %s for each statement execute function tide.%I()', relation, name);
   end if;
+  if tide.opens_scopes(relation, keys, scope) then
+    execute format($q$create or replace trigger tide_found after insert on %s for each row when (coalesce(current_setting('tide.user_id', true), '') <> '')
+      execute function tide.found_scope(%L)$q$, relation, scope);
+  else
+    execute format('drop trigger if exists tide_found on %s', relation);
+  end if;
   -- Always: session_replication_role = replica turns ordinary triggers off. Partitions have triggers of their own, made from the parent's.
   for member, made in
     select g.tgrelid, g.tgname from pg_trigger g
@@ -174,7 +180,8 @@ begin
 end $$;
 comment on function tide.forget_partition(regclass) is 'The rows of a partition leave the log (a DELETE each); call it in the transaction that detaches or drops the partition';
 
-create or replace function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true) returns text
+drop function if exists tide.track(regclass, text, text, boolean);
+create or replace function tide.track(relation regclass, entity text, scope text default null, before_image boolean default true, founders text default null) returns text
 language plpgsql set search_path = pg_catalog, pg_temp set client_min_messages = warning as $fn$
 declare
   target record;
@@ -216,6 +223,12 @@ begin
   if exists (select from pg_attribute where attrelid = track.relation and attname = track.scope and attgenerated = 'v') then
     perform tide.refuse(format('tide.track: column %L of %s is virtual: a trigger does not see it', scope, target.table_name), 'A scope must be a column that is stored.');
   end if;
+  if founders is not null then
+    perform authz.require_principal(founders);
+    if not tide.opens_scopes(relation, keys, scope) then
+      perform tide.refuse(format('tide.track: %s opens no scopes that could be founded', target.table_name), 'A scope is opened by a row whose whole key is the scope: scope => the primary key''s only column, of a type of Postgres'' own.');
+    end if;
+  end if;
   if row_security_active(relation) then
     perform tide.refuse(format('tide.track: policies of %s hide rows from %s', target.table_name, current_user),
       'Where a trigger looks at the table again, a hidden row would count as deleted. Track it as its owner without FORCE ROW LEVEL SECURITY, or as a role with BYPASSRLS.');
@@ -252,14 +265,14 @@ begin
   end loop;
   perform tide.attach(relation, entity, scope, before_image);
   perform tide.note_partitions(relation, entity);
-  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, json_schema)
-  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, tide.json_schema(track.relation, track.entity, keys, track.scope))
+  insert into tide.tracked as t (entity, table_name, relation, key_columns, scope_column, before_image, founders, json_schema)
+  values (track.entity, target.table_name, track.relation, keys, track.scope, track.before_image, track.founders, tide.json_schema(track.relation, track.entity, keys, track.scope))
   on conflict on constraint tracked_pkey do update set
     table_name = excluded.table_name, key_columns = excluded.key_columns, scope_column = excluded.scope_column,
-    before_image = excluded.before_image, json_schema = excluded.json_schema;
+    before_image = excluded.before_image, founders = excluded.founders, json_schema = excluded.json_schema;
   return entity;
 end $fn$;
-comment on function tide.track(regclass, text, text, boolean) is
+comment on function tide.track(regclass, text, text, boolean, text) is
   'From now on changes of the table become events of the entity. Once more: takes over a changed scope, key or set of columns';
 
 create or replace function tide.untrack_entity(entity text) returns void
@@ -277,6 +290,7 @@ begin
     perform tide.forget_rows(held);
   end if;
   perform tide.detach(entity);
+  if exists (select from pg_class where oid = held.relation) then execute format('drop trigger if exists tide_found on %s', held.relation); end if;
   begin
     execute format('revoke select on %s from tide_capture', held.relation);
   exception
@@ -325,6 +339,8 @@ begin
           and g.tgfoid = to_regproc('tide.' || tide.capture_name(held.entity))) < cardinality(wanted) then
         what := case when exists (select from pg_subscription_rel where srrelid = held.relation) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_change')
           then 'a subscription fills it now, and fires no statement triggers: its changes are lost' else 'its triggers are gone, disabled, or not enabled always' end;
+      elsif tide.opens_scopes(held.relation, held.key_columns, held.scope_column) and not exists (select from pg_trigger g where g.tgrelid = held.relation and g.tgname = 'tide_found' and g.tgenabled <> 'D') then
+        what := 'who opens a scope does not own it: its trigger is gone or disabled';
       elsif not exists (
         select from pg_proc p where p.pronamespace = 'tide'::regnamespace and p.proname = tide.capture_name(held.entity)
           and p.prosrc = tide.capture_source(held.relation, shape.table_name, held.entity, tide.key_columns(held.relation), held.scope_column, held.before_image, shape.by_row, shape.deferrable_key)

@@ -43,22 +43,26 @@ begin
   return name::authz.level;
 end $$;
 
--- May the user do what `level` stands for to the entity? The log's own entities (_grant, …) must be granted by name.
-create or replace function authz.allows(user_id text, level text, scope text, entity text, entity_id text) returns boolean
-language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
-#variable_conflict use_column
-declare
-  who constant text[] := authz.principals(user_id);
-  needed constant authz.level := authz.to_level(level);
+-- May whoever counts as these principals do what `needed` stands for to the entity? The log's own entities (_grant, …) must be granted by name. A
+-- grant ends by the clock, not by when the transaction began: it may have waited.
+create or replace function authz.permits(who text[], needed authz.level, scope text, entity text, entity_id text) returns boolean
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp as $$
 begin
   return exists (
     select from authz.grants g
     where g.principal = any (who)
       and g.level >= needed
-      and (g.scope is null or g.scope = allows.scope)
-      and (g.entity = allows.entity or g.entity is null and allows.entity not like '\_%')
-      and (g.entity_id is null or g.entity_id = allows.entity_id)
-      and (g.expires_at is null or g.expires_at > now()));
+      and (g.scope is null or g.scope = permits.scope)
+      and (g.entity = permits.entity or g.entity is null and permits.entity not like '\_%')
+      and (g.entity_id is null or g.entity_id = permits.entity_id)
+      and (g.expires_at is null or g.expires_at > clock_timestamp()));
+end $$;
+
+-- May the user do what `level` stands for to the entity?
+create or replace function authz.allows(user_id text, level text, scope text, entity text, entity_id text) returns boolean
+language plpgsql stable parallel safe security definer set search_path = pg_catalog, pg_temp as $$
+begin
+  return authz.permits(authz.principals(user_id), authz.to_level(level), scope, entity, entity_id);
 end $$;
 comment on function authz.allows(text, text, text, text, text) is 'May the user do this to the entity? scope is null for an entity without one';
 
@@ -81,36 +85,67 @@ begin
   end if;
 end $$;
 
--- Grants, or changes level and expiry of, one pattern. Returns the grant's id.
-create or replace function authz.grant_access(
-  principal text, scope text default null, entity text default null, entity_id text default null,
-  level text default null, expires_at timestamptz default null
+-- Refuses what can be in no grant.
+create or replace function authz.require_pattern(principal text, scope text, entity text, entity_id text) returns void
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+  perform authz.require_principal(principal), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
+  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_sign_out|_entity)$' then
+    raise exception '% is not an entity code', quote_literal(entity)
+      using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
+  end if;
+end $$;
+
+-- Writes a grant, but over none that gives more than `at_most`. Returns its id; null where there is such a one.
+create or replace function authz.put_grant(
+  principal text, scope text, entity text, entity_id text, level text, expires_at timestamptz, at_most authz.level default 'OWNER'
 ) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
   granted text;
 begin
-  perform authz.require_principal(principal);
-  perform authz.to_level(level), tide.fit_token(scope, 'scope'), tide.fit_token(entity_id, 'entity id');
-  if entity !~ '^([a-z][a-z0-9_]{0,63}|_grant|_member|_sign_out|_entity)$' then
-    raise exception '% is not an entity code', quote_literal(entity)
-      using errcode = 'invalid_parameter_value', hint = 'As in tide.tracked: select entity from tide.tracked.';
-  end if;
-  if expires_at <= now() then
+  perform authz.require_pattern(principal, scope, entity, entity_id), authz.to_level(level);
+  if expires_at <= clock_timestamp() then
     raise exception 'the grant would have expired at %', expires_at using errcode = 'invalid_parameter_value', hint = 'Give a time to come, or none.';
   end if;
   insert into authz.grants as g (principal, scope, entity, entity_id, level, expires_at)
-  values (grant_access.principal, grant_access.scope, grant_access.entity, grant_access.entity_id, grant_access.level::authz.level, grant_access.expires_at)
+  values (put_grant.principal, put_grant.scope, put_grant.entity, put_grant.entity_id, put_grant.level::authz.level, put_grant.expires_at)
   on conflict on constraint grants_pkey do update
     set level = excluded.level, expires_at = excluded.expires_at, granted_by = excluded.granted_by, granted_at = excluded.granted_at
+    where g.level <= put_grant.at_most or g.expires_at <= clock_timestamp()
   returning g.id into granted;
   return granted;
 end $$;
+
+-- The functions from here on are what an application's role may call that was granted tide_access; what they need is not its own.
+
+-- Grants, or changes level and expiry of, one pattern. Returns the grant's id.
+create or replace function authz.grant_access(
+  principal text, scope text default null, entity text default null, entity_id text default null,
+  level text default null, expires_at timestamptz default null
+) returns text
+language sql security definer set search_path = pg_catalog, pg_temp
+return authz.put_grant(grant_access.principal, grant_access.scope, grant_access.entity, grant_access.entity_id, grant_access.level, grant_access.expires_at);
 comment on function authz.grant_access(text, text, text, text, text, timestamptz) is 'Grants a level on a pattern; null scope, entity or entity_id is any';
+
+-- Takes a grant back, but none that gives more than `at_most`. Returns whether there is none now.
+create or replace function authz.take_grant(principal text, scope text, entity text, entity_id text, at_most authz.level) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+  found_level authz.level;
+begin
+  select case when g.expires_at <= clock_timestamp() then 'VIEW' else g.level end into found_level from authz.grants g
+  where g.principal = take_grant.principal and g.scope is not distinct from take_grant.scope
+    and g.entity is not distinct from take_grant.entity and g.entity_id is not distinct from take_grant.entity_id
+  for update;
+  if found_level > at_most then return false; end if;
+  if found_level is not null then perform authz.revoke_access(principal, scope, entity, entity_id); end if;
+  return true;
+end $$;
 
 -- Takes back the grant on exactly this pattern. Returns whether there was one.
 create or replace function authz.revoke_access(principal text, scope text default null, entity text default null, entity_id text default null) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform authz.require_principal(principal);
   delete from authz.grants g
@@ -135,7 +170,7 @@ begin
 end $$;
 
 create or replace function authz.add_member(role text, member text) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform authz.require_role(role);
   if coalesce(member, '') in ('', 'everyone', 'user:', 'role:') then
@@ -148,7 +183,7 @@ end $$;
 comment on function authz.add_member(text, text) is 'Puts a user (ada, user:ada) or a role (role:authors) into a role';
 
 create or replace function authz.remove_member(role text, member text) returns boolean
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 begin
   perform authz.require_role(role);
   delete from authz.members m where m.role = remove_member.role and m.member = authz.to_member(remove_member.member);
@@ -156,14 +191,25 @@ begin
 end $$;
 comment on function authz.remove_member(text, text) is 'Takes a user or a role out of a role; returns whether it was in';
 
--- Deletes what has expired, so that an expiry is a position in the log as well. Called by services/command now and then.
+-- Deletes what has expired, so that an expiry is a position in the log as well. Called by services/command now and then. Waits only a moment for a
+-- principal that somebody holds (05_access_locks.sql): its grants count no more, and are deleted the next time.
 create or replace function authz.expire() returns integer
-language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '1s' as $$
 declare
-  expired integer;
+  expired integer := 0;
+  deleted integer;
+  lock integer;
 begin
-  delete from authz.grants g where g.expires_at <= now();
-  get diagnostics expired = row_count;
+  for lock in select distinct authz.lock_of(g.principal) as place from authz.grants g where g.expires_at <= clock_timestamp() order by place loop
+    begin
+      perform pg_advisory_xact_lock(authz.lock_space(), lock);
+      delete from authz.grants g where g.expires_at <= clock_timestamp() and authz.lock_of(g.principal) = lock;
+      get diagnostics deleted = row_count;
+      expired := expired + deleted;
+    exception
+      when lock_not_available then null;
+    end;
+  end loop;
   return expired;
 end $$;
 comment on function authz.expire() is 'Deletes grants that have expired; returns how many';
@@ -172,7 +218,7 @@ comment on function authz.expire() is 'Deletes grants that have expired; returns
 
 -- From its commit on no token of the user is good that was issued before now, or that is of the session. Once more moves the time on. Returns the time.
 create or replace function authz.sign_out(user_id text, session text default null) returns timestamptz
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   since timestamptz;
 begin

@@ -1,7 +1,7 @@
 -- tide.mutate applies one mutation (protocol/mutation.ts) of one user to one row of any tracked table. Called by
 -- services/command with what arrived from an edge; the change leaves through the outbox like any other, with the mutation's id.
 --
--- Order: seen before? → where is the row, without its lock → may they → lock it and ask again → did somebody else change the same fields →
+-- Order: seen before? → hold what they were granted (05_access_locks.sql) → where is the row, without its lock → may they → lock it and ask again → did somebody else change the same fields →
 -- may they put it there, and refer to that → do it → may they have it where it ended up.
 --
 -- A row that the user may not view is answered exactly as one that is not there: in the same words, by the same questions, and without waiting for whoever
@@ -85,10 +85,12 @@ begin
   into image, scope, id using key;
 end $$;
 
+drop function if exists tide.lost_reference(tide.tracked, text, jsonb, jsonb);
+
 -- The columns of the first reference by which the row would lead to one of another tracked table that the user may not view, or that is not there; null
 -- where every reference may stand. `stored`: what the user sets; `image`: the row before it, null where there is none. Asked before the write, for
 -- the database would wait for whoever has the other row locked. What defaults and triggers of the application refer to is theirs to decide.
-create or replace function tide.lost_reference(held tide.tracked, user_id text, stored jsonb, image jsonb) returns text
+create or replace function tide.lost_reference(held tide.tracked, who text[], stored jsonb, image jsonb) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
@@ -119,7 +121,7 @@ begin
       tide.record_columns(held.relation, (select jsonb_object_agg(name, null) from unnest(reference.names) name)), reference.matching)
     into place using whole;
     -- Of what is not there the same is asked.
-    may := authz.allows(user_id, 'VIEW', place.scope, reference.to_entity, coalesce(place.id, ''));
+    may := authz.permits(who, 'VIEW', place.scope, reference.to_entity, coalesce(place.id, ''));
     if place.id is null or not may then return array_to_string(reference.names, ', '); end if;
   end loop;
   return null;
@@ -178,8 +180,9 @@ declare
   base        jsonb := coalesce(nullif(mutation -> 'base', 'null'), '{}');
   hidden      constant jsonb := jsonb_build_object('id', m_id, 'status', 'denied', 'message', 'no such row, or not allowed');
   -- It includes VIEW, as each level does those before it.
-  level       constant text := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
+  level       constant authz.level := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
   held        tide.tracked;
+  who         text[];
   key         text[];
   -- Whether they may, as far as is known; and whether the database has seen more yet than what they sent.
   may         boolean := false;
@@ -217,6 +220,8 @@ begin
     return jsonb_build_object('id', m_id, 'status', 'applied');
   end if;
   perform set_config('tide.user_id', user_id, true), set_config('tide.mutation_id', m_id, true);
+  -- From here on what they were granted stays.
+  who := authz.hold(user_id);
 
   -- The row.
   key := tide.split_id(m_entity_id, cardinality(held.key_columns));
@@ -225,11 +230,11 @@ begin
     if key is null then return hidden; end if;
     -- Before the lock: who waits for it knows that the row is there, and that somebody works on it. Of what is not there the same is asked.
     select * into there from tide.row_place(held, key);
-    may := authz.allows(user_id, level, there.scope, m_entity, m_entity_id);
+    may := authz.permits(who, level, there.scope, m_entity, m_entity_id);
     if there.id is distinct from m_entity_id or not may then return hidden; end if;
     -- It may have moved, and the right have ended, while this waited.
     select * into here from tide.row_at(held, key, true);
-    if here.id is distinct from m_entity_id or not authz.allows(user_id, level, here.scope, m_entity, m_entity_id) then return hidden; end if;
+    if here.id is distinct from m_entity_id or not authz.permits(who, level, here.scope, m_entity, m_entity_id) then return hidden; end if;
   end if;
 
   begin
@@ -282,16 +287,17 @@ begin
     if m_op <> 'delete' and (held.scope_column is null and m_op = 'create' or data ? held.scope_column) then
       columns := tide.record_columns(held.relation, stored);
       execute format('select %s from jsonb_to_record($1) as tide_r(%s)', tide.scope_expression(held.scope_column, 'tide_r'), columns) into rule using stored;
-      if (m_op = 'create' or rule is distinct from here.scope) and not authz.allows(user_id, 'CREATE', rule, m_entity, m_entity_id) then return hidden; end if;
+      if (m_op = 'create' or rule is distinct from here.scope) and not authz.permits(who, 'CREATE', rule, m_entity, m_entity_id)
+        and not (m_op = 'create' and tide.may_found(held, who, rule)) then return hidden; end if;
       may := true;
     elsif m_op = 'create' then
       -- Where it goes is for a default or a trigger to say.
-      may := authz.allows(user_id, 'CREATE', null, m_entity, m_entity_id);
+      may := authz.permits(who, 'CREATE', null, m_entity, m_entity_id);
     end if;
 
     -- May they see what it refers to?
     if m_op <> 'delete' then
-      wrong := tide.lost_reference(held, user_id, stored, here.image);
+      wrong := tide.lost_reference(held, who, stored, here.image);
       if wrong is not null then
         return jsonb_build_object('id', m_id, 'status', 'invalid', 'message', format('%s refers to a row that does not exist', wrong));
       end if;
@@ -301,10 +307,10 @@ begin
     if m_op = 'create' then
       select * into there from tide.row_place(held, key);
       if there.id is not null then
-        if authz.allows(user_id, 'VIEW', there.scope, m_entity, there.id) then
+        if authz.permits(who, 'VIEW', there.scope, m_entity, there.id) then
           select * into here from tide.row_at(held, key, false);
         end if;
-        if here.id is null or not authz.allows(user_id, 'VIEW', here.scope, m_entity, here.id) then return hidden; end if;
+        if here.id is null or not authz.permits(who, 'VIEW', here.scope, m_entity, here.id) then return hidden; end if;
         return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
       end if;
     end if;
@@ -334,7 +340,7 @@ begin
     if there.id <> m_entity_id then
       raise exception 'a trigger of the table gave the row another key' using errcode = 'raise_exception';
     end if;
-    if (m_op = 'create' or m_op = 'update' and there.scope is distinct from here.scope) and not authz.allows(user_id, 'CREATE', there.scope, m_entity, m_entity_id) then
+    if (m_op = 'create' or m_op = 'update' and there.scope is distinct from here.scope) and not authz.permits(who, 'CREATE', there.scope, m_entity, m_entity_id) then
       raise sqlstate 'TD403';
     end if;
   exception
@@ -346,7 +352,7 @@ begin
       if m_op = 'create' and state = '23505' and to_regclass(format('%I.%I', at_schema, at_table)) = held.relation then
         select * into here from tide.row_at(held, key, false);
         if here.id is not null then
-          if not authz.allows(user_id, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
+          if not authz.permits(who, 'VIEW', here.scope, m_entity, m_entity_id) then return hidden; end if;
           return jsonb_build_object('id', m_id, 'status', 'conflict', 'current', here.image, 'message', 'there is a row with this id already');
         end if;
       end if;

@@ -22,7 +22,7 @@ begin atomic
   select (s.held).* from (
     select t as held from tide.tracked t where t.entity = source.entity
     union all
-    select row(own.entity, own.relation::text, own.relation, tide.key_columns(own.relation), null::text, true, '{}'::jsonb, now())::tide.tracked
+    select row(own.entity, own.relation::text, own.relation, tide.key_columns(own.relation), null::text, true, '{}'::jsonb, now(), null::text)::tide.tracked
     from (values ('_entity', 'tide.tracked'::regclass), ('_grant', 'authz.grants'), ('_member', 'authz.members'), ('_sign_out', 'authz.sign_outs')) own(entity, relation)
     where own.entity = source.entity) s;
 end;

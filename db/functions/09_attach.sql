@@ -23,7 +23,7 @@ begin
     exception
       when insufficient_privilege then
         raise warning 'the triggers of % are of an older version: % may not change them', held.table_name, current_user
-          using hint = format('As the owner of the table: select tide.track(%L, entity => %L%s);', held.table_name, held.entity, ', scope => ' || quote_literal(held.scope_column));
+          using hint = format('As the owner of the table: select tide.track(%L, entity => %L%s%s);', held.table_name, held.entity, ', scope => ' || quote_literal(held.scope_column), ', founders => ' || quote_literal(held.founders));
     end;
   end loop;
 end $$;
@@ -41,4 +41,7 @@ grant select on tide.message to tide_relay;
 grant execute on function
   tide.wake_key(), tide.wake_relay(), tide.present_key(), tide.token_bytes(text), tide.fit_token(text, text), tide.require_name(text, oid),
   tide.row_bytes(), tide.refuse_row(integer), tide.setting_bytes(), tide.refuse_setting() to tide_capture;
+grant execute on function
+  authz.grant_access(text, text, text, text, text, timestamptz), authz.revoke_access(text, text, text, text),
+  authz.add_member(text, text), authz.remove_member(text, text), authz.sign_out(text, text) to tide_access;
 grant execute on function authz.expire(), authz.change(jsonb, text), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;
