@@ -93,3 +93,13 @@ for (const [name, patterns] of views) {
     }
   })
 }
+
+it("reads a long one with one consumer", async () => {
+  let made = 0
+  const advisories = nats.connection.subscribe("$JS.EVENT.ADVISORY.CONSUMER.CREATED.STATE.>", { callback: () => void made++ })
+  const { count } = await read([{ entity: "task", scope: null, id: null }, { entity: "noise", scope: null, id: null }], 0)
+  await nats.connection.flush()
+  expect(count).toBeGreaterThan(3 * 1_000)
+  expect(made).toBe(1)
+  advisories.unsubscribe()
+})

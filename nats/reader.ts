@@ -93,11 +93,12 @@ export const openReader = async (nats: Nats, options: ReaderOptions): Promise<Re
   const status = (message: Msg): void => {
     const code = message.headers!.code
     if (code === 100) return options.idle()
-    // 404, 408: the request ran out; 409: the server ended it, for a reason that may be for good.
+    // 404, 408: the request ran out; 409: the server ended it, for good where it does not say what is left of it. (Nothing is left of one
+    // with a bound of bytes that was met in full.)
     if (code !== 404 && code !== 408 && code !== 409) return broken(`the server answered ${message.headers!.status}`)
-    const left = Number(message.headers!.get("Nats-Pending-Messages"))
-    if (code === 409 && !(left > 0)) return broken(`the server ended the reading: ${message.headers!.description}`)
-    owed -= left > 0 ? left : owed
+    const left = message.headers!.get("Nats-Pending-Messages")
+    if (code === 409 && left === "") return broken(`the server ended the reading: ${message.headers!.description}`)
+    owed -= left === "" ? owed : Number(left)
     ask()
   }
   const subscription = connection.subscribe(inbox, {
