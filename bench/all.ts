@@ -1,4 +1,6 @@
 /** Every benchmark, in the order in which they run. */
+import { authzRebuild } from "./authz-rebuild.ts"
+import { authzResolve } from "./authz-resolve.ts"
 import type { Benchmark } from "./benchmark.ts"
 import { edgeFanout } from "./fanout.ts"
 import { latency } from "./latency.ts"
@@ -13,4 +15,4 @@ import { edgeState } from "./state.ts"
 import { edgeStorm } from "./storm.ts"
 import { writeBulk, writeSingle } from "./write.ts"
 
-export const BENCHMARKS: ReadonlyArray<Benchmark> = [relayThroughput, relaySustained, relayLatency, relayIdle, relayBacklog, outboxBloat, writeSingle, writeBulk, latency, authzRevoke, edgeFanout, edgeStorm, edgeState]
+export const BENCHMARKS: ReadonlyArray<Benchmark> = [relayThroughput, relaySustained, relayLatency, relayIdle, relayBacklog, outboxBloat, writeSingle, writeBulk, latency, authzRevoke, authzResolve, authzRebuild, edgeFanout, edgeStorm, edgeState]
