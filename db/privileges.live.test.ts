@@ -54,7 +54,7 @@ describe("the services' roles", () => {
 
   it("tide_command mutates and cleans up, and reads and writes nothing by itself", async () => {
     expect(await relationRights("tide_command")).toEqual([])
-    expect(await functionRights("tide_command")).toEqual(["authz.change(jsonb,text)", "authz.expire()", "tide.mutate(jsonb,text)", "tide.prune_mutations(interval)"])
+    expect(await functionRights("tide_command")).toEqual(["authz.change(jsonb,text)", "authz.expire()", "tide.mutate(jsonb,text)", "tide.prune_mutations(interval)", "tide.refusal_of(jsonb,text)"])
     expect(await schemaRights("tide_command")).toEqual(["usage authz", "usage public", "usage tide"])
   })
 

@@ -1272,6 +1272,14 @@ BEGIN ATOMIC
 END
 ;
 
+CREATE OR REPLACE FUNCTION tide.denial(mutation_id text)
+ RETURNS jsonb
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+ SET search_path TO 'pg_catalog', 'pg_temp'
+RETURN jsonb_build_object('id', mutation_id, 'status', 'denied', 'message', 'no such row, or not allowed')
+;
+
 CREATE OR REPLACE FUNCTION tide.detach(entity text)
  RETURNS void
  LANGUAGE plpgsql
@@ -1993,7 +2001,7 @@ declare
   m_op        constant text := mutation ->> 'op';
   data        jsonb := coalesce(nullif(mutation -> 'data', 'null'), '{}');
   base        jsonb := coalesce(nullif(mutation -> 'base', 'null'), '{}');
-  hidden      constant jsonb := jsonb_build_object('id', m_id, 'status', 'denied', 'message', 'no such row, or not allowed');
+  hidden      constant jsonb := tide.denial(m_id);
   -- It includes VIEW, as each level does those before it.
   level       constant authz.level := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
   held        tide.tracked;
@@ -2592,6 +2600,31 @@ CREATE OR REPLACE FUNCTION tide.record_columns(relation oid, object jsonb)
  STABLE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN (SELECT string_agg(format('%I %s'::text, a.attname, format_type(a.atttypid, a.atttypmod)), ', '::text ORDER BY a.attnum) AS string_agg FROM pg_attribute a WHERE ((a.attrelid = record_columns.relation) AND (a.attnum > 0) AND (NOT a.attisdropped) AND (record_columns.object ? (a.attname)::text)))
+;
+
+CREATE OR REPLACE FUNCTION tide.refusal_of(mutation jsonb, user_id text)
+ RETURNS jsonb
+ LANGUAGE plpgsql
+ SECURITY DEFINER
+ SET search_path TO 'pg_catalog', 'pg_temp'
+AS $function$
+#variable_conflict use_column
+declare
+  m_id     constant text := mutation ->> 'id';
+  m_entity constant text := mutation ->> 'entityCode';
+  held     tide.tracked;
+  place    record;
+  may      boolean;
+begin
+  select * into held from tide.tracked t where t.entity = m_entity;
+  if held.entity is null or not mutation ->> 'op' in ('update', 'delete') then return null; end if;
+  select * into place from tide.row_place(held, tide.split_id(mutation ->> 'entityId', cardinality(held.key_columns)));
+  may := authz.allows(user_id, case mutation ->> 'op' when 'update' then 'EDIT' else 'DELETE' end, place.scope, m_entity, mutation ->> 'entityId');
+  if may and place.id = mutation ->> 'entityId' then return null; end if;
+  -- A repeat of what was applied. Looked at last: the first may have taken the row away just now.
+  if exists (select from tide.mutation m where m.user_id = refusal_of.user_id and m.id = m_id) then return null; end if;
+  return tide.denial(m_id);
+end $function$
 ;
 
 CREATE OR REPLACE FUNCTION tide.refuse(message text, hint text)
@@ -3361,6 +3394,8 @@ grant EXECUTE on function tide.rebuild_gone(bigint,bigint,bigint,bigint,text[],t
 grant EXECUTE on function tide.rebuild_read(bigint,integer) to tide_relay;
 
 grant EXECUTE on function tide.rebuild_rows(bigint,bigint,text[],integer,text[]) to tide_relay;
+
+grant EXECUTE on function tide.refusal_of(jsonb,text) to tide_command;
 
 grant EXECUTE on function tide.refuse_row(integer) to tide_capture;
 

@@ -162,6 +162,34 @@ begin
   end case;
 end $$;
 
+-- The answer to a mutation of what the user may not change, or may not see, or is not there.
+create or replace function tide.denial(mutation_id text) returns jsonb
+language sql immutable parallel safe set search_path = pg_catalog, pg_temp
+return jsonb_build_object('id', mutation_id, 'status', 'denied', 'message', 'no such row, or not allowed');
+
+-- Whether an update or a deletion is one that tide.mutate would deny as things are: its answer, or null. Waits for nobody. For services/command, where
+-- mutations of one row wait for each other: who may not know of the row must not wait for those who work on it.
+create or replace function tide.refusal_of(mutation jsonb, user_id text) returns jsonb
+language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
+#variable_conflict use_column
+declare
+  m_id     constant text := mutation ->> 'id';
+  m_entity constant text := mutation ->> 'entityCode';
+  held     tide.tracked;
+  place    record;
+  may      boolean;
+begin
+  select * into held from tide.tracked t where t.entity = m_entity;
+  if held.entity is null or not mutation ->> 'op' in ('update', 'delete') then return null; end if;
+  select * into place from tide.row_place(held, tide.split_id(mutation ->> 'entityId', cardinality(held.key_columns)));
+  may := authz.allows(user_id, case mutation ->> 'op' when 'update' then 'EDIT' else 'DELETE' end, place.scope, m_entity, mutation ->> 'entityId');
+  if may and place.id = mutation ->> 'entityId' then return null; end if;
+  -- A repeat of what was applied. Looked at last: the first may have taken the row away just now.
+  if exists (select from tide.mutation m where m.user_id = refusal_of.user_id and m.id = m_id) then return null; end if;
+  return tide.denial(m_id);
+end $$;
+comment on function tide.refusal_of(jsonb, text) is 'The answer to a mutation that would be denied as things are, or null; waits for nobody';
+
 create or replace function tide.mutate(mutation jsonb, user_id text) returns jsonb
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -178,7 +206,7 @@ declare
   m_op        constant text := mutation ->> 'op';
   data        jsonb := coalesce(nullif(mutation -> 'data', 'null'), '{}');
   base        jsonb := coalesce(nullif(mutation -> 'base', 'null'), '{}');
-  hidden      constant jsonb := jsonb_build_object('id', m_id, 'status', 'denied', 'message', 'no such row, or not allowed');
+  hidden      constant jsonb := tide.denial(m_id);
   -- It includes VIEW, as each level does those before it.
   level       constant authz.level := case m_op when 'update' then 'EDIT' when 'delete' then 'DELETE' else 'CREATE' end;
   held        tide.tracked;

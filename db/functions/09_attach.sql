@@ -44,4 +44,4 @@ grant execute on function
 grant execute on function
   authz.grant_access(text, text, text, text, text, timestamptz), authz.revoke_access(text, text, text, text),
   authz.add_member(text, text), authz.remove_member(text, text), authz.sign_out(text, text) to tide_access;
-grant execute on function authz.expire(), authz.change(jsonb, text), tide.mutate(jsonb, text), tide.prune_mutations(interval) to tide_command;
+grant execute on function authz.expire(), authz.change(jsonb, text), tide.mutate(jsonb, text), tide.refusal_of(jsonb, text), tide.prune_mutations(interval) to tide_command;

@@ -10,7 +10,7 @@ import { MUTATION_STATUSES } from "#protocol/mutation.ts"
 import { AccessChangeRequest, CommandRequest, QUEUE, RequestError } from "#protocol/request.ts"
 import { ALL_COMMANDS, accessSubject, parseSubject } from "#protocol/subject.ts"
 import type { Command, CommandResult } from "./apply.ts"
-import { applyCommand } from "./apply.ts"
+import { applyCommand, refusalOf } from "./apply.ts"
 import { makeLanes } from "./lanes.ts"
 
 /** Whoever asked is about to give up. What is under way goes on, and is answered when it is asked again. */
@@ -45,10 +45,12 @@ export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.S
     handle: async (command: Command, subject): Promise<CommandResult> => {
       const lane = laneOf(command, subject)
       const deadline = performance.now() + COMMAND_ANSWER_MS
-      const applied = lanes.run(lane, () => {
+      const work = (): Promise<CommandResult> => {
         if (performance.now() >= deadline) throw tooLate
         return applyCommand(sql, command, { deadline, tried: () => retries.add() })
-      })
+      }
+      // Nobody waits for those who work on what they may not know of.
+      const applied = lanes.run(lane, work, "mutation" in command ? () => refusalOf(sql, command) : undefined)
       const result = await inTime(applied, COMMAND_ANSWER_MS)
       statuses[result.status]?.add()
       return result
@@ -56,14 +58,14 @@ export const answer = (nats: Nats, sql: Sql): Effect.Effect<void, never, Scope.S
   })
 }
 
-/** Commands to one entity go one after another, and so do one user's changes of access. */
+/** Commands to one entity go one after another, and so do one user's changes of access, and one user's creations of one entity: what is not there yet is nobody's to wait for. */
 const laneOf = (command: Command, subject: string): string => {
   if (!("mutation" in command)) {
     if (subject === accessSubject(command.user)) return subject
     throw new RequestError({ code: "malformed", message: "the change of access is not of the user it was sent for", hint: "send it to cmd._acl._access.<user>" })
   }
-  const { entityCode, entityId } = command.mutation
+  const { entityCode, entityId, op } = command.mutation
   const address = parseSubject(subject)
-  if (address !== null && address.entity === entityCode && address.id === entityId) return `${entityCode}\0${entityId}`
+  if (address !== null && address.entity === entityCode && address.id === entityId) return `${entityCode}\0${entityId}${op === "create" ? `\0${command.user}` : ""}`
   throw new RequestError({ code: "malformed", message: "the mutation is not of the entity it was sent to", hint: "send it to cmd.<scope>.<entity>.<id> of its own entity" })
 }

@@ -38,7 +38,11 @@ export const applyCommand = async (sql: Sql, command: Command, { deadline, tried
         await sleep(Math.random() * 10 * 2 ** attempt)
         continue
       }
-      if (isUserError(code)) return { id: "mutation" in command ? command.mutation.id : command.change.id, status: "invalid", message: messageOf(error) }
+      // tide.mutate finds its own words for what the user's values meet; what is left may quote others'.
+      if (isUserError(code))
+        return "mutation" in command
+          ? { id: command.mutation.id, status: "invalid", message: `the database cannot take the values (SQLSTATE ${code})` }
+          : { id: command.change.id, status: "invalid", message: messageOf(error) }
       throw asRequestError(error, code)
     }
   }
@@ -60,6 +64,13 @@ const ask = async (sql: Sql, command: Command, lockMs: number): Promise<CommandR
     )
     select ${call} as result from settings where done is not null`
   return ("mutation" in command ? decodeMutated : decodeChanged)(rows[0]?.result)
+}
+
+/** The answer to a mutation whose row its user may not change, or that is not there; null to any other. Waits for nobody, and changes nothing. */
+export const refusalOf = async (sql: Sql, { user, mutation }: Mutating): Promise<MutationResult | null> => {
+  const rows = await sql<Array<{ readonly result: unknown }>>`select tide.refusal_of(${JSON.stringify(mutation)}::text::jsonb, ${user}) as result`
+  const result = rows[0]?.result ?? null
+  return result === null ? null : decodeMutated(result)
 }
 
 const decodeMutated = Schema.decodeUnknownSync(MutationResult)

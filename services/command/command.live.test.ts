@@ -60,7 +60,7 @@ beforeAll(async () => {
     create table app.item (id text primary key, list text not null, title text not null default '', n int not null default 0 constraint small check (n < 1000), due date);
     select tide.track('app.item', entity => 'item', scope => 'list');
     select authz.grant_access('user:ada', scope => 'l1', level => 'CREATE');
-    select authz.grant_access('user:bob', scope => 'l1', level => 'VIEW');
+    select authz.grant_access('user:bob', scope => 'l1', level => 'VIEW'), authz.grant_access('user:zoe', scope => 'l2', level => 'EDIT');
     insert into app.item (id, list, title) values ('1', 'l1', 'one'), ('hidden', 'l2', 'x');
     create sequence app.spoil;
     create function app.spoil() returns trigger language plpgsql as $$ begin
@@ -154,6 +154,36 @@ describe("a command", () => {
     held.resolve()
     await holder
     expect((await send(mutation("update", "1", { data: { n: 2 } }))).value).toMatchObject({ status: "applied" })
+  })
+
+  it("for a row that one may not see does not wait for those who work on it, no more than for one that is not there", async () => {
+    const held = Promise.withResolvers<void>()
+    const locked = Promise.withResolvers<void>()
+    const holder = sql.begin(async (tx) => {
+      await tx`select from app.item where id = 'hidden' for update`
+      locked.resolve()
+      await held.promise
+    })
+    await locked.promise
+    let answered = false
+    const owner = send(mutation("update", "hidden", { data: { n: 1 } }), { user: "zoe" }).finally(() => (answered = true))
+    const words = new Set<string>()
+    for (const entityId of ["hidden", "none"]) {
+      for (const sent of [mutation("update", entityId, { data: { n: 1 } }), mutation("delete", entityId), mutation("create", entityId, { data: { list: "l2" } })])
+        words.add(JSON.stringify(await send({ ...sent, id: "same" }, { user: "bob" })))
+    }
+    expect([...words]).toEqual(['{"ok":true,"value":{"id":"same","status":"denied","message":"no such row, or not allowed"}}'])
+    expect(answered).toBe(false)
+    held.resolve()
+    await holder
+    expect((await owner).value).toMatchObject({ status: "applied" })
+  })
+
+  it("sent again while others wait is answered as what became of the first", async () => {
+    const sent = mutation("delete", "a0")
+    expect((await send(sent)).value).toMatchObject({ status: "applied" })
+    const replies = await Promise.all(Array.from({ length: 4 }, () => send(sent)))
+    expect(replies.map((reply) => reply.value["status"])).toEqual(["applied", "applied", "applied", "applied"])
   })
 
   it("that takes longer than its asker waits is answered in time, and has its result when it is asked again", async () => {

@@ -32,6 +32,21 @@ describe("lanes", () => {
     expect([...done.values()].flat()).toHaveLength(60)
   })
 
+  it("answer early what must wait for others and need not, and then do not run it", async () => {
+    const lanes = makeLanes(2)
+    const held = Promise.withResolvers<string>()
+    const ran: Array<string> = []
+    const work = (name: string) => () => void ran.push(name)
+    const first = lanes.run("a", () => held.promise, () => Promise.reject(new Error("nobody is before it")))
+    expect(await lanes.run<unknown>("a", work("refused"), () => Promise.resolve("early"))).toBe("early")
+    const others = [lanes.run<unknown>("a", work("allowed"), () => Promise.resolve(null)), lanes.run<unknown>("a", work("unclear"), () => Promise.reject(new Error("away")))]
+    expect(ran).toEqual([])
+    held.resolve("done")
+    expect(await first).toBe("done")
+    await Promise.all(others)
+    expect(ran).toEqual(["allowed", "unclear"])
+  })
+
   it("give what the work gives", async () => {
     const lanes = makeLanes(1)
     expect(await lanes.run("a", () => Promise.resolve(7))).toBe(7)

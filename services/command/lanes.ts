@@ -1,11 +1,17 @@
 /**
  * Commands to one entity go one after another, in the order they came; commands to different entities side by side, up to a
  * bound. So a row that everybody edits holds one connection to Postgres, not all of them.
+ *
+ * Whoever waits knows that somebody works on the entity. So one that must wait for others is looked at meanwhile (`early`), and answered at once if that is all
+ * there is to say.
  */
 
 export interface Lanes {
-  /** Runs `work` when those before it under the same key are done and there is room. Settles as `work` does. */
-  readonly run: <A>(key: string, work: () => A | Promise<A>) => Promise<A>
+  /**
+   * Runs `work` when those before it under the same key are done and there is room. Settles as `work` does. Where others are before it, `early` runs as soon
+   * as there is room; what it answers is the answer, and `work` is not run. Null, or a failure: no answer.
+   */
+  readonly run: <A>(key: string, work: () => A | Promise<A>, early?: () => Promise<A | null>) => Promise<A>
 }
 
 /** `atOnce`: how many may run side by side. */
@@ -29,15 +35,22 @@ export const makeLanes = (atOnce: number): Lanes => {
     else next()
   }
 
+  const inside = async <A>(work: () => A | Promise<A>): Promise<A> => {
+    await enter()
+    try {
+      return await work()
+    } finally {
+      leave()
+    }
+  }
+
   return {
-    run: (key, work) => {
+    run: async (key, work, early) => {
+      const asked = { begun: false, answered: false }
       const turn = async () => {
-        await enter()
-        try {
-          return await work()
-        } finally {
-          leave()
-        }
+        if (asked.answered) return undefined as never
+        asked.begun = true
+        return inside(work)
       }
       const before = last.get(key)
       const mine = before === undefined ? turn() : before.then(turn, turn)
@@ -46,7 +59,11 @@ export const makeLanes = (atOnce: number): Lanes => {
         if (last.get(key) === mine) last.delete(key)
       }
       mine.then(clear, clear)
-      return mine
+      if (before === undefined || early === undefined) return mine
+      const answer = await inside(early).catch(() => null)
+      if (answer === null || asked.begun) return mine
+      asked.answered = true
+      return answer
     },
   }
 }
