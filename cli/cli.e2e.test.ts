@@ -5,6 +5,7 @@ import type { Sql } from "postgres"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { startStack } from "#test/support/stack.ts"
 import type { TestStack } from "#test/support/stack.ts"
+import { SocketClient } from "#test/support/socket-client.ts"
 import { until } from "#test/support/until.ts"
 import { position } from "../demo/history/player.ts"
 import type { Finding } from "./doctor/finding.ts"
@@ -126,6 +127,24 @@ describe("grant, revoke, token", () => {
     const token = (await run("token --user ada")).out.trim()
     const answer = await fetch(`${stack.edgeUrls[0]!}/v1/person`, { headers: { authorization: `Bearer ${token}` } })
     expect(answer.status).toBe(200)
+  })
+})
+
+describe("sign-out", () => {
+  it("ends a user's connections and tokens, or a session's, and lets a new token in", async () => {
+    const ask = async (token: string) => (await fetch(`${stack.edgeUrls[0]!}/v1/person`, { headers: { authorization: `Bearer ${token}` } })).status
+    const token = async (words = "") => (await run(`token --user tim${words}`)).out.trim()
+    const [phone, laptop] = [await token(" --session phone"), await token(" --session laptop")]
+    const client = await new SocketClient(Number(new URL(stack.edgeUrls[1]!).port)).opened()
+    await client.signIn(phone)
+    expect((await run("sign-out tim --session phone --json")).json()).toEqual({ user: "tim", session: "phone", at: expect.stringMatching(/Z$/) })
+    expect(await client.closing()).toBe(4001)
+    expect(client.frames.at(-1)).toMatchObject({ type: "ERROR", payload: { code: "signed_out" } })
+    expect([await ask(phone), await ask(laptop)]).toEqual([401, 200])
+    expect(await run("sign-out user:tim")).toMatchObject({ code: 0, out: expect.stringContaining("tim is signed out") })
+    await until(async () => (await ask(laptop)) === 401, { what: "the edge has come to the sign-out" })
+    expect(await ask(await token())).toBe(200)
+    expect(await sql`select user_id, session from authz.sign_outs order by session nulls first`).toEqual([{ user_id: "tim", session: null }, { user_id: "tim", session: "phone" }])
   })
 })
 

@@ -43,9 +43,20 @@ describe("the program", { timeout: 30_000 }, () => {
   it("signs with the secret it is given", async () => {
     const secret = "a secret that is long enough for HS256"
     const { code, json } = await tideline(["token", "--user", "ada", "--ttl", "10m", "--json"], { TIDELINE_JWT_SECRET: secret })
-    const { token, user } = json() as { token: string; user: string }
-    const claims = JSON.parse(Buffer.from(token.split(".")[1]!, "base64url").toString()) as { sub: string; exp: number; iat: number }
-    expect([code, user, claims.sub, claims.exp - claims.iat]).toEqual([0, "ada", "ada", 600])
+    const { token, user, session } = json() as { token: string; user: string; session: string }
+    const claims = JSON.parse(Buffer.from(token.split(".")[1]!, "base64url").toString()) as { sub: string; exp: number; iat: number; sid: string }
+    expect([code, user, claims.sub, Math.floor(claims.exp - claims.iat)]).toEqual([0, "ada", "ada", 600])
+    expect([session, claims.sid]).toEqual([expect.stringMatching(/^[-0-9a-f]{36}$/), session])
+    const phone = await tideline(["token", "--user", "ada", "--session", "phone", "--json"], { TIDELINE_JWT_SECRET: secret })
+    expect(phone.json()).toMatchObject({ session: "phone" })
+    expect(await tideline(["token", "--user", "ada", "--session", "x".repeat(257)], { TIDELINE_JWT_SECRET: secret })).toMatchObject({ code: 2, err: expect.stringContaining("longer than 256") })
     expect((await tideline(["token", "--user", "ada"], { TIDELINE_JWT_SECRET: "short" })).err).toContain("shorter than 32 bytes")
+  })
+
+  it("says whom it can sign out, before it looks for a database", async () => {
+    expect(await tideline(["sign-out", "--help"], NOWHERE)).toMatchObject({ code: 0, out: expect.stringContaining("--session ID") })
+    expect(await tideline(["sign-out"], NOWHERE)).toMatchObject({ code: 2 })
+    expect(await tideline(["sign-out", "role:editors"], NOWHERE)).toMatchObject({ code: 2, err: expect.stringContaining("is a role") })
+    expect(await tideline(["sign-out", "ada", "--session", ""], NOWHERE)).toMatchObject({ code: 2, err: expect.stringContaining("empty") })
   })
 })

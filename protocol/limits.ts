@@ -260,10 +260,23 @@ export const SECRET_MIN_BYTES = 32
 export const CLOCK_SKEW_S = 30
 /** Characters of a user id: it rides in headers, subjects' principals and log lines. */
 export const USER_ID_CHARS = 256
+/** Characters of a session id (`sid`): it stands in a row that travels in the log, and in AUTH_SUCCESS. */
+export const SESSION_ID_CHARS = 256
 /** Seconds a demo token lasts. */
 export const DEMO_TOKEN_S = 12 * 3_600
 /** Milliseconds to wait for a key set. */
 export const JWKS_TIMEOUT_MS = 2_000
+/** Milliseconds between two fetches of the key set, whatever tokens say of keys: nobody can have us hammer the issuer, and a new key is known within this. */
+export const JWKS_COOLDOWN_MS = 5_000
+/** Milliseconds after which a key set is fetched again before it is relied upon (from half of it on, beside it): so long is a key good that is gone from the set. */
+export const JWKS_FRESH_MS = 60_000
+/** Milliseconds that known keys stay good while the set cannot be had: an issuer's outage, and not a day in which a stolen key cannot be taken back. */
+export const JWKS_STALE_MS = 3_600_000
+/** Bytes of a key set, and keys in it: issuers have a handful. */
+export const JWKS_BYTES = 256 * 1024
+export const JWKS_KEYS = 100
+/** Unknown keys of which is remembered since when they were asked for. */
+export const JWKS_ASKED = 1_000
 
 // --- processes --------------------------------------------------------------------------------------------------------
 
@@ -284,5 +297,6 @@ if (BACKFILL_PAGE > DIRECT_SUBJECTS) throw new Error("limits: the newest message
 if (RELAY_CALM >= RELAY_BUSY) throw new Error("limits: the relay must not fall asleep at a rate that wakes it")
 if (LEASE_SILENCE_MS <= 2 * LEASE_TOUCH_MS) throw new Error("limits: one late sign of life must not cost the lease")
 if (STOP_DEADLINE_MS <= DRAIN_MS) throw new Error("limits: an edge must be able to drain before it is cut off")
-if (JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
+if (JWKS_TIMEOUT_MS >= JWKS_COOLDOWN_MS || JWKS_FRESH_MS <= 2 * JWKS_COOLDOWN_MS || JWKS_STALE_MS <= JWKS_FRESH_MS) throw new Error("limits: a key set must be fetched again before it is stale")
+if (2 * JWKS_TIMEOUT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
 if (COMMAND_ANSWER_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: a command must be answered before its asker gives up")

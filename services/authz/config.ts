@@ -30,6 +30,7 @@ export const authzConfig: Effect.Effect<AuthzConfig, ConfigProblem> = Effect.gen
   if (url === undefined) return yield* new ConfigProblem({ variable: SECRET, shouldBe: `required: ${secretShouldBe}, or ${JWKS} with the address of a key set` })
   if (url.protocol !== "https:" && url.protocol !== "http:")
     return yield* new ConfigProblem({ variable: JWKS, shouldBe: "the http or https address of a JSON Web Key Set" })
+  if (url.username !== "" || url.password !== "") return yield* new ConfigProblem({ variable: JWKS, shouldBe: "an address without user and password" })
   if (demo) return yield* new ConfigProblem({ variable: "TIDELINE_DEMO", shouldBe: `off with ${JWKS}: demo tokens are signed with ${SECRET}` })
   return { natsUrl: nats, demo, keys: { type: "jwks", url } }
 })

@@ -31,7 +31,10 @@ runService(
     const log = jetStreamLog(nats)
     fold = yield* makeLiveFold(log)
     const now = () => Date.now()
-    yield* answer(nats, { fold, log, tokens: makeTokens(config.keys, now), demo: config.demo, now })
+    const runFork = Effect.runForkWith(yield* Effect.context<never>())
+    const report = (problem: string | null) =>
+      void runFork(problem === null ? Effect.log("the key set can be read") : Effect.logWarning(problem).pipe(Effect.annotateLogs({ hint: "TIDELINE_JWKS_URL" })))
+    yield* answer(nats, { fold, log, tokens: makeTokens(config.keys, now, report), demo: config.demo, now })
     yield* Effect.log("answering").pipe(Effect.annotateLogs({ demo: config.demo, keys: config.keys.type }))
     return yield* Effect.never
   }),
