@@ -7,6 +7,7 @@ import { PatternSet } from "./pattern-set.ts"
 import type { Requests } from "./requests.ts"
 
 export interface Access {
+  readonly user: string
   readonly at: number
   readonly principals: ReadonlyArray<string>
   readonly allowed: ReadonlyArray<Pattern>
@@ -37,7 +38,7 @@ export class Accesses {
 
   async #ask(user: string, at: number, before: number | null): Promise<Access> {
     const { principals, allowed, allowedBefore, expiresAt } = await this.#requests.view(user, at, before)
-    return { at, principals, allowed, patterns: new PatternSet(allowed), allowedBefore, expiresAt }
+    return { user, at, principals, allowed, patterns: new PatternSet(allowed), allowedBefore, expiresAt }
   }
 }
 

@@ -35,13 +35,24 @@ export const page = async (world: World, access: Access, asked: ViewPattern, aft
     if (!enough.signal.aborted) throw cause
   }
   const items = found.slice(0, limit)
-  return { items: items.map(itemJson), next: found.length > limit ? items.at(-1)!.seq : null }
+  const next = found.length > limit ? items.at(-1)!.seq : null
+  return { items: (await visible(world, access, items)).map(itemJson), next }
+}
+
+/**
+ * Those that the user may see as of the newest of them: STATE may have been read beyond the position as of which access was decided, and what was
+ * written after a revocation is not told under a right from before it.
+ */
+const visible = async (world: World, access: Access, messages: ReadonlyArray<LogMessage>): Promise<ReadonlyArray<LogMessage>> => {
+  const newest = messages.reduce((most, { seq }) => Math.max(most, seq), 0)
+  const { patterns } = newest <= access.at ? access : await world.accesses.resolve(access.user, newest, null)
+  return messages.filter((message) => patterns.matches(message.address))
 }
 
 /** The row as JSON, or null where there is none that the user may see. */
 export const row = async (world: World, access: Access, entity: string, id: string): Promise<string | null> => {
   const newest = (await versionsNow(world, access, entity, id)).at(-1)
-  return newest === undefined || newest.operation === "DELETE" || !access.patterns.matches(newest.address) ? null : itemJson(newest)
+  return newest === undefined || newest.operation === "DELETE" ? null : itemJson(newest)
 }
 
 /** Every version that the log keeps and the user may see, oldest first, each as JSON. Null where there never was one. */
@@ -49,9 +60,7 @@ export const history = async (world: World, access: Access, entity: string, id: 
   const places = new Set((await versionsNow(world, access, entity, id)).map((message) => message.address.scope))
   if (places.size === 0) return null
   const versions = await Promise.all([...places].map((scope) => world.log.history({ entity, id, scope, limit })))
-  return versions
-    .flat()
-    .filter((message) => access.patterns.matches(message.address))
+  return [...(await visible(world, access, versions.flat()))]
     .sort((a, b) => a.seq - b.seq)
     .slice(-limit)
     .map(changeJson)
@@ -73,7 +82,7 @@ const versionsNow = async (world: World, access: Access, entity: string, id: str
     const addresses = seen.map((pattern): Address => ({ scope: pattern.scope, entity, id }))
     for (let i = 0; i < addresses.length; i += ADDRESSES) found.push(...(await world.log.latest(addresses.slice(i, i + ADDRESSES))))
   }
-  return found.filter((message) => access.patterns.matches(message.address)).sort((a, b) => a.seq - b.seq)
+  return [...(await visible(world, access, found))].sort((a, b) => a.seq - b.seq)
 }
 
 const itemJson = (m: LogMessage): string =>
