@@ -1,67 +1,16 @@
 /** Relay processes for live tests, and what a stream must hold for what an outbox holds. */
-import { spawn } from "node:child_process"
-import { once } from "node:events"
 import type { Sql } from "#db/postgres.ts"
-import { freePort } from "#dev/ports.ts"
-import { forgetProcess, watchProcess } from "#dev/watch.ts"
 import type { Log, LogMessage } from "#nats/log.ts"
 import { changeSubject } from "#protocol/subject.ts"
-import { Effect } from "effect"
-import { fileURLToPath } from "node:url"
+import type { ServiceProcess } from "./service.ts"
+import { startService } from "./service.ts"
 import { until } from "./until.ts"
 
-const MAIN = fileURLToPath(new URL("../../services/outbox-relay/main.ts", import.meta.url))
+export type RelayProcess = ServiceProcess
 
-export interface RelayProcess {
-  readonly pid: number
-  /** Resolves with the exit code (null: a signal) when it has ended, however it did. */
-  readonly ended: Promise<number | null>
-  /** Sends the signal and, unless it only pauses, waits for the end; answers the exit code. */
-  readonly end: (signal: "SIGTERM" | "SIGKILL") => Promise<number | null>
-  readonly signal: (signal: "SIGSTOP" | "SIGCONT") => void
-  /** The reasons of /readyz; null while it does not answer. */
-  readonly reasons: () => Promise<ReadonlyArray<string> | null>
-  readonly metric: (name: string) => Promise<number | null>
-  /** Everything it logged. */
-  readonly log: () => string
-}
-
-/** Starts a relay, with more settings if given, in a process group of its own; it ends with this process at the latest, even where it is stopped by a signal. */
-export const startRelay = async (databaseUrl: string, natsUrl: string, settings: Readonly<Record<string, string>> = {}): Promise<RelayProcess> => {
-  const port = await Effect.runPromise(freePort())
-  const child = spawn(process.execPath, [MAIN], {
-    stdio: ["pipe", "pipe", "pipe"],
-    detached: true,
-    env: { ...process.env, DATABASE_URL: databaseUrl, NATS_URL: natsUrl, TIDELINE_OBSERVE_PORT: String(port), TIDELINE_SUPERVISED: "1", ...settings },
-  })
-  watchProcess(child.pid!, "SIGTERM")
-  let log = ""
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (log += chunk.toString()))
-  const ended = once(child, "exit").then(([code]) => {
-    forgetProcess(child.pid!)
-    return code as number | null
-  })
-  const ask = async (path: string): Promise<string | null> => fetch(`http://127.0.0.1:${port}${path}`).then((r) => r.text(), () => null)
-  return {
-    pid: child.pid!,
-    ended,
-    end: async (signal) => {
-      child.kill("SIGCONT")
-      child.kill(signal)
-      return ended
-    },
-    signal: (signal) => child.kill(signal),
-    reasons: async () => {
-      const answer = await ask("/readyz")
-      return answer === null ? null : (JSON.parse(answer) as { reasons: ReadonlyArray<string> }).reasons
-    },
-    metric: async (name) => {
-      const line = (await ask("/metrics"))?.split("\n").find((text) => text.startsWith(`${name} `) || text.startsWith(`${name}{`))
-      return line === undefined ? null : Number(line.slice(line.lastIndexOf(" ")))
-    },
-    log: () => log,
-  }
-}
+/** Starts a relay, with more settings if given. */
+export const startRelay = (databaseUrl: string, natsUrl: string, settings: Readonly<Record<string, string>> = {}): Promise<RelayProcess> =>
+  startService("services/outbox-relay/main.ts", { DATABASE_URL: databaseUrl, NATS_URL: natsUrl, ...settings })
 
 /** Every message that CHANGES holds, epochs aside. */
 export const wholeLog = async (log: Log): Promise<ReadonlyArray<LogMessage>> => {

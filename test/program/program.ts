@@ -1,0 +1,344 @@
+/**
+ * The program: steps by chance, one after the other begun and none waited for; rows are written, access is given and taken, clients
+ * come, go, ask for other things, stall and write by mutation, services die. At a checkpoint all that is under way ends, a tick is written, and
+ * when every client that is there is live at or past it, documents are compared with Postgres (oracle.ts) and frames with the log (judge.ts).
+ */
+import type { Sql } from "#db/postgres.ts"
+import type { Nats } from "#nats/connection.ts"
+import type { Log } from "#nats/log.ts"
+import { CHANGES } from "#nats/streams.ts"
+import { changeSubject } from "#protocol/subject.ts"
+import { openConnection } from "#test/faults/world/connection.ts"
+import type { Random } from "#test/support/random.ts"
+import { randomFrom } from "#test/support/random.ts"
+import { until } from "#test/support/until.ts"
+import type { Front } from "./front.ts"
+import { History } from "./history.ts"
+import type { Counts } from "./judge.ts"
+import { Judge } from "./judge.ts"
+import { canonical, differences, truthFor } from "./oracle.ts"
+import type { Asked, Read, Sent } from "./recording.ts"
+import { Rights } from "./rights.ts"
+import { Statements } from "./statements.ts"
+import { CARDS, LINES, NOTICES, SCOPES, TYPES, USERS } from "./tables.ts"
+import type { Type } from "./tables.ts"
+import { Watcher } from "./watcher.ts"
+
+export interface ProgramOptions {
+  readonly seed: number
+  /** As superuser. */
+  readonly databaseUrl: string
+  readonly sql: Sql
+  readonly nats: Nats
+  readonly log: Log
+  readonly front: Front
+  /** What else may die in the middle: begun, and ended by what it answers. None: nothing dies. */
+  readonly trouble: ReadonlyArray<(random: Random) => Promise<() => Promise<void>>>
+}
+
+export interface Program {
+  /** One more; resolves when there is room for the next. */
+  readonly step: () => Promise<void>
+  readonly steps: () => number
+  /** All is quiet, and everything is compared; what is wrong, in words. `everybody`: those who were away come back first. */
+  readonly checkpoint: (everybody: boolean) => Promise<ReadonlyArray<string>>
+  readonly counts: () => Counts & { readonly oracle: number; readonly refused: number; readonly troubles: number }
+  readonly close: () => Promise<void>
+}
+
+/** Clients of each user. */
+const CLIENTS = 3
+/** Connections that write, and what may be under way at once. */
+const LANES = 6
+const UNDER_WAY = 10
+/** Milliseconds for everything under way to end, and for clients to be live after that. */
+const QUIET_MS = 60_000
+/** Steps between two checkpoints. */
+export const CHECKPOINT = 1_000
+/** Steps between two troubles, on average, in the first part of the way to the next checkpoint: what died has time to come back. */
+const TROUBLE_EVERY = 350
+
+/** Another transaction was in the way, or a rule of the tables: to be expected of statements by chance. */
+const EXPECTED = new Set(["40P01", "40001", "23503", "23505", "23514", "55P03"])
+
+export const openProgram = async (options: ProgramOptions): Promise<Program> => {
+  const { seed, sql, front, log, nats, trouble } = options
+  const random = randomFrom(seed)
+  const statements = new Statements(random)
+  const writers = openConnection(options.databaseUrl, "program", undefined, LANES)
+  const history = new History(log)
+  const rights = new Rights()
+  const judge = new Judge(history, rights)
+  const tokens: ReadonlyMap<string, string> = new Map(await Promise.all(USERS.map(async (user) => [user, await front.token(user)] as const)))
+  let count = 0
+  const watchers = USERS.flatMap((user, i) =>
+    Array.from({ length: CLIENTS }, (_, n) => new Watcher(`${user}-${n + 1}`, user, tokens.get(user)!, front, randomFrom(seed * 1_000 + i * CLIENTS + n), () => count)),
+  )
+  const underWay = new Set<Promise<unknown>>()
+  const sent = new Map<string, Sent>()
+  let reads: Array<Read> = []
+  let due: Array<{ readonly at: number; readonly run: () => void }> = []
+  let surprises: Array<string> = []
+  let troubles: Array<() => Promise<void>> = []
+  let refused = 0
+  let compared = 0
+  let struck = 0
+  let ticks = 0
+  let judged = 0
+  const unanswered = new Map<string, readonly [mutation: Sent, body: unknown]>()
+
+  const begin = (work: Promise<unknown>): void => {
+    const tracked: Promise<unknown> = work.catch((cause: unknown) => void surprises.push(`step ${count}: ${(cause as Error).message}`)).finally(() => underWay.delete(tracked))
+    underWay.add(tracked)
+  }
+  /** Several statements are one transaction. */
+  const write = (text: string): void =>
+    begin(
+      writers.unsafe(text).catch((cause: Error & { code?: string }) => {
+        refused += 1
+        if (!EXPECTED.has(cause.code ?? "")) throw new Error(`${text}: ${cause.message}`, { cause })
+      }),
+    )
+  const later = (steps: number, run: () => void): void => void due.push({ at: count + steps, run })
+
+  // --- clients --------------------------------------------------------------------------------------------------------------
+
+  const wish = (): Asked => {
+    const entity = random.pick(TYPES)
+    const all = entity === "card" ? CARDS : entity === "line" ? LINES : NOTICES
+    return {
+      entity,
+      scopes: entity !== "notice" && random.chance(0.25) ? random.shuffle(SCOPES).slice(0, 1 + random.int(3)) : null,
+      ids: random.chance(0.2) ? random.shuffle(all).slice(0, 1 + random.int(12)) : null,
+    }
+  }
+  /** Away for some steps, for hundreds, or for longer. */
+  const absence = (): number => {
+    const kind = random.next()
+    return kind < 0.5 ? 5 + random.int(50) : kind < 0.85 ? 100 + random.int(300) : 800 + random.int(800)
+  }
+  const leave = (watcher: Watcher): void => {
+    if (!watcher.wanted) return
+    watcher.disconnect(random.chance(0.3))
+    later(absence(), () => watcher.connect())
+  }
+  const change = (watcher: Watcher): void => {
+    const here = watcher.asked.filter(({ entity }) => entity !== "tick")
+    if (here.length === 0 || (here.length < 5 && random.chance(0.65))) return watcher.subscribe(wish())
+    const { entity, ids } = random.pick(here)
+    watcher.unsubscribe(entity, ids !== null && random.chance(0.6) ? random.shuffle(ids).slice(0, 1 + random.int(ids.length)) : null)
+  }
+
+  // --- mutations ------------------------------------------------------------------------------------------------------------
+
+  const post = async (mutation: Sent, body: unknown): Promise<void> => {
+    const { port } = random.pick(front.edges)
+    mutation.times += 1
+    const answer = await fetch(`http://127.0.0.1:${port}/v1/mutations`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${tokens.get(mutation.user)}`, "content-type": "application/json" },
+      body: JSON.stringify({ mutations: [body] }),
+    }).then(async (r) => (r.ok ? ((await r.json()) as { results: ReadonlyArray<{ status: string }> }) : null), () => null)
+    for (const { status } of answer?.results ?? []) mutation.answers.push(status)
+  }
+  const mutate = (): void => {
+    const watcher = random.pick(watchers)
+    const { user, replica } = watcher
+    const any = random.pick(TYPES)
+    const held = random.chance(0.6) ? [...replica.rows().keys()].filter((key) => !key.startsWith("tick/")) : []
+    const [entity, entityId] = (held.length > 0 ? random.pick(held) : `${any}/${random.pick(any === "card" ? CARDS : any === "line" ? LINES : NOTICES)}`).split("/") as [Type, string]
+    const op = random.pick(["create", "update", "update", "update", "delete"] as const)
+    const seenBody = replica.rows().get(`${entity}/${entityId}`)
+    const seenRow = seenBody === undefined ? {} : (JSON.parse(seenBody) as { n?: number; scope?: string })
+    const scope = seenRow.scope !== undefined && random.chance(0.7) ? seenRow.scope : random.pick(SCOPES)
+    const n = (seenRow.n ?? 0) + 1
+    const data =
+      op === "delete" ? undefined
+      : entity === "notice" ? { body: `by ${user} ${count}` }
+      : entity === "card" ? (op === "create" ? { scope, title: `by ${user}` } : random.chance(0.3) ? { scope } : { n, title: `by ${user} ${count}` })
+      : op === "create" ? { scope, card: random.pick(CARDS) } : { n }
+    const base = op === "update" && "n" in (data ?? {}) && seenRow.n !== undefined && random.chance(0.3) ? { n: seenRow.n } : undefined
+    const id = `${seed}-${count}`
+    const mutation: Sent = { step: count, id, user, entity, entityId, op, times: 0, answers: [] }
+    const body = { id, entityCode: entity, entityId, op, ...(data === undefined ? {} : { data }), ...(base === undefined ? {} : { base }) }
+    sent.set(id, mutation)
+    unanswered.set(id, [mutation, body])
+    const over = random.chance(0.7) && watcher.mutate(mutation, body)
+    if (over) mutation.times += 1
+    if (!over || random.chance(0.1)) begin(post(mutation, body))
+  }
+
+  const read = (): void => {
+    const watcher = random.pick(watchers)
+    const standing = watcher.standing
+    const edge = standing?.edge ?? random.pick(front.edges)
+    const entity = random.pick(TYPES)
+    const id = random.pick(entity === "card" ? CARDS : entity === "line" ? LINES : NOTICES)
+    const url = `/v1/${entity}${random.pick([`?limit=200`, `?scope=${random.pick(SCOPES)}&limit=200`, `/${id}`, `/${id}/history`])}`
+    const asking = fetch(`http://127.0.0.1:${edge.port}${url}`, { headers: { authorization: `Bearer ${tokens.get(watcher.user)}` } })
+      .then(async (r) => ({ status: r.status, text: await r.text() }))
+      .then(({ status, text }) => {
+        // The edge that answered must be the one that told the client where it stands, not one that took its place.
+        const same = standing !== null && watcher.standing?.edge === edge
+        reads.push({ step: count, user: watcher.user, url, status, text, position: same ? standing.position : 0, at: Date.now() })
+      })
+      .catch(() => undefined)
+    begin(asking)
+  }
+
+  // --- trouble --------------------------------------------------------------------------------------------------------------
+
+  const strike = (): void => {
+    const one = random.pick(trouble)
+    const length = 10 + random.int(200)
+    begin(
+      one(random).then((end) => {
+        let over = false
+        const once = async (): Promise<void> => {
+          if (over) return
+          over = true
+          await end()
+        }
+        struck += 1
+        troubles.push(once)
+        later(length, () => begin(once()))
+      }),
+    )
+  }
+
+  // --- steps ----------------------------------------------------------------------------------------------------------------
+
+  const kinds: ReadonlyArray<readonly [weight: number, run: () => void]> = [
+    [30, () => write(statements.row())],
+    [8, () => write(statements.several())],
+    [17, () => write(statements.access())],
+    [4, () => write(statements.twice())],
+    [7, () => write(statements.mixed())],
+    [16, mutate],
+    [6, () => change(random.pick(watchers))],
+    [4, () => leave(random.pick(watchers))],
+    [2, () => {
+      const watcher = random.pick(watchers)
+      watcher.stall()
+      later(20 + random.int(150), () => watcher.resume())
+    }],
+    [4, read],
+  ]
+  const total = kinds.reduce((sum, [weight]) => sum + weight, 0)
+
+  const step = async (): Promise<void> => {
+    count += 1
+    const now = due.filter(({ at }) => at <= count)
+    if (now.length > 0) {
+      due = due.filter(({ at }) => at > count)
+      for (const { run } of now) run()
+    }
+    if (trouble.length > 0 && count % CHECKPOINT < 0.6 * CHECKPOINT && random.chance(1 / TROUBLE_EVERY)) strike()
+    let place = random.next() * total
+    for (const [weight, run] of kinds) {
+      place -= weight
+      if (place < 0) {
+        run()
+        break
+      }
+    }
+    if (underWay.size >= UNDER_WAY) await Promise.race(underWay)
+    // Sockets and timers have their turn.
+    else if (count % 4 === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  // --- checkpoints ----------------------------------------------------------------------------------------------------------
+
+  const tick = async (): Promise<number> => {
+    const v = ++ticks
+    await sql`update program.tick set v = ${v}`
+    return until(async () => {
+      const newest = await nats.jetstream.streams.getMessage(CHANGES, { last_by_subj: TICK })
+      return newest !== null && newest.json<{ v: number }>().v === v ? newest.seq : null
+    }, { what: "the tick is in the stream", deadline: QUIET_MS, every: 20 })
+  }
+
+  const checkpoint = async (everybody: boolean): Promise<ReadonlyArray<string>> => {
+    const wrong: Array<string> = []
+    while (troubles.length > 0) await troubles.shift()!()
+    while (underWay.size > 0) await Promise.all(underWay)
+    for (const [id, [{ answers }]] of unanswered) if (answers.length > 0) unanswered.delete(id)
+    await Promise.all(front.all.map(async (station) => {
+      station.resume()
+      await station.start()
+      await station.ready()
+      wrong.push(...station.surprises())
+    }))
+    for (const watcher of watchers) {
+      watcher.resume()
+      if (everybody) watcher.connect()
+    }
+    // What was not answered is sent again until it is, as any client does; so none is under way after this.
+    for (const [mutation, body] of unanswered.values()) {
+      await until(async () => {
+        await post(mutation, body)
+        return mutation.answers.length > 0
+      }, { what: `mutation ${mutation.id} is answered`, deadline: QUIET_MS, every: 100 })
+    }
+    unanswered.clear()
+    await until(async () => {
+      const [row] = await sql<Array<{ left: number }>>`select count(*)::int as left from authz.grants where expires_at is not null`
+      return row!.left === 0
+    }, { what: "what expires has expired", deadline: QUIET_MS, every: 50 })
+    const position = await tick()
+    const present = watchers.filter((watcher) => watcher.wanted)
+    for (const watcher of present) {
+      await until(() => watcher.replica.live && watcher.replica.position >= position, { what: "live", deadline: QUIET_MS }).catch(() => {
+        wrong.push(`step ${count}, ${watcher.client}: not live at ${position}: stands at ${watcher.replica.position}, ${watcher.replica.live ? "live" : "not live"}, its connections ended with ${watcher.endings.slice(-5).join(", ") || "nothing"}; last told ${watcher.replica.received.slice(-3).map((frame) => JSON.stringify(frame).slice(0, 200)).join(" ")}`)
+      })
+    }
+    await history.read((message) => rights.apply(message))
+    for (const watcher of present) {
+      const truth = await truthFor(sql, watcher.user, watcher.asked)
+      compared += 1
+      const is = new Map([...watcher.replica.documents].map(([key, { scope, body }]) => [key, `${scope} ${canonical(JSON.parse(body))}`]))
+      const differs = differences(is, truth)
+      if (differs.length === 0) continue
+      wrong.push(`step ${count}, ${watcher.client} (${watcher.user}), who asks for ${JSON.stringify(watcher.asked)}, differs from Postgres at ${position}:`)
+      for (const what of differs.slice(0, 5)) {
+        const [, key = ""] = /(\S+\/[^\s:]+)/.exec(what) ?? []
+        wrong.push(`  ${what}`, ...history.around(key, history.head).map((line) => `    ${line}`))
+      }
+      wrong.push(...rights.around(watcher.user, history.head).map((line) => `    ${watcher.user} ${line}`))
+    }
+    wrong.push(...watchers.flatMap(({ client, replica }) => replica.complaints.splice(0).map((what) => `step ${count}, ${client}: ${what}`)))
+    for (const watcher of watchers) {
+      judge.client(watcher.client, watcher.user, watcher.take())
+      watcher.replica.received.length = 0
+    }
+    for (const one of reads) judge.read(one)
+    reads = []
+    const seen = judge.mutations(sent, judged)
+    judged = history.head
+    for (const { id, answers, step: at, user } of sent.values()) {
+      if (answers.includes("applied") && !seen.has(id)) wrong.push(`step ${at}, mutation ${id} by ${user}: answered applied, and is not in the log`)
+    }
+    sent.clear()
+    wrong.push(...surprises, ...judge.take())
+    surprises = []
+    return wrong
+  }
+
+  for (const watcher of watchers) {
+    for (let i = 0; i < 2; i++) watcher.subscribe(wish())
+    watcher.connect()
+  }
+  return {
+    step,
+    steps: () => count,
+    checkpoint,
+    counts: () => ({ ...judge.counts, oracle: compared, refused, troubles: struck }),
+    close: async () => {
+      for (const watcher of watchers) watcher.disconnect(false)
+      await Promise.allSettled(underWay)
+      await writers.end({ timeout: 1 })
+    },
+  }
+}
+
+const TICK = changeSubject({ scope: null, entity: "tick", id: "0" })
