@@ -36,6 +36,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
   /** Grows with each reader: a late call of an earlier one is told by it. */
   let generation = 0
   let silent = false
+  let attached = false
   let ended = false
   let retry: NodeJS.Timeout | undefined
   const waiting = new Set<{ readonly seq: number; readonly check: () => void }>()
@@ -48,6 +49,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
 
   const end = (): void => {
     ended = true
+    attached = false
     generation++
     clearInterval(watch)
     clearTimeout(retry)
@@ -75,6 +77,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
 
   const attach = async (initial: boolean): Promise<void> => {
     const mine = ++generation
+    attached = false
     reader?.close()
     reader = null
     const info = await nats.jetstream.streams.info(CHANGES)
@@ -120,6 +123,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
     })
     if (mine !== generation) return next.close()
     reader = next
+    attached = true
     heardAt = Date.now()
     if (next.pending === 0 && !current) {
       moveTo(last)
@@ -129,6 +133,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
 
   const again = (mine: number): void => {
     if (ended || mine !== generation) return
+    attached = false
     clearTimeout(retry)
     retry = setTimeout(() => {
       if (ended || !nats.connected()) return
@@ -150,6 +155,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
     if (connected) attach(false).catch(() => again(generation))
     else {
       generation++
+      attached = false
       reader?.close()
       reader = null
     }
@@ -176,6 +182,7 @@ export const followChanges = async (nats: Nats, follow: Follow): Promise<Followi
   return {
     position: () => position,
     heardAt: () => heardAt,
+    attached: () => attached,
     reach: (seq, timeoutMs) => reach({ seq, timeoutMs, position: () => position, ended: () => ended, waiting, ...(everything ? {} : { ask }) }),
     stop: () => {
       if (!ended) end()

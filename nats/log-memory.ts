@@ -85,6 +85,7 @@ export const memoryLog = (now: () => number = Date.now): MemoryLog => {
     return {
       position: () => position,
       heardAt: () => heardAt,
+      attached: () => !ended && !lost,
       reach: (seq, timeoutMs) =>
         new Promise((resolve, reject) => {
           const finish = (answer: () => void): void => {

@@ -65,6 +65,11 @@ export interface Following {
   /** Milliseconds since 1970 of the last sign from the server (message or heartbeat): how old the view may be. */
   readonly heardAt: () => number
   /**
+   * Whether the stream is known to be the one that was followed. Not from the loss of the link, or of the reader, until the stream was asked: what is
+   * there then may be another one, with other events under the same numbers. `current` says when it is known again.
+   */
+  readonly attached: () => boolean
+  /**
    * Waits until every message up to `seq` that matches was given, and answers the position. A filtered follower asks the server, for
    * a number may pass without a message. Rejects with `unavailable` after `timeoutMs`.
    */

@@ -237,6 +237,8 @@ export const EXPLAIN_IN_FLIGHT = 32
 export const EXPLAIN_TURN_MS = 5
 /** Milliseconds between looks at how far CHANGES has been trimmed, after which authz forgets what nobody can ask about. */
 export const FOLD_FORGET_MS = 10 * 60_000
+/** Rows that it looks at for that before questions get their turn: a millisecond. */
+export const FOLD_FORGET_SLICE = 5_000
 /** Commands one process applies at once, each on a connection to Postgres of its own. */
 export const COMMANDS_AT_ONCE = 16
 /** Commands that wait in one process; what is above is told to ask again. */

@@ -1,6 +1,9 @@
+import { Result, Schema } from "effect"
 import { describe, expect, it } from "vitest"
+import { GrantRow, MemberRow } from "#protocol/acl.ts"
 import type { LogMessage } from "#nats/log.ts"
 import { changeSubject } from "#protocol/subject.ts"
+import { property } from "#test/support/random.ts"
 import { aclEvent } from "./acl-event.ts"
 
 const message = (entity: string, id: string, over: Partial<LogMessage>): LogMessage => {
@@ -42,5 +45,16 @@ describe("an access event", () => {
       expect(event.fact).toBeNull()
       expect(event.problem).toMatch(/^_grant g: /)
     }
+  })
+
+  property("is read where its schema reads it, and nowhere else", 500, (random) => {
+    const odd = () => random.pick([undefined, null, 7, "", "x", [], {}, true, "infinity", "VIEW", "2026-01-01T00:00:00+00:00"])
+    const [entity, schema] = random.pick([["_grant", GrantRow], ["_member", MemberRow]] as const)
+    const right: Record<string, unknown> = entity === "_grant" ? { ...grant, expires_at: null } : { role: "r", member: "user:ada", added_by: null }
+    const body = random.chance(0.1) ? odd() : Object.fromEntries(Object.entries(right).map(([name, value]) => [name, random.chance(0.15) ? odd() : value]))
+    const { fact } = aclEvent(message(entity, "g", { body: JSON.stringify(body ?? null) }))
+    const read = Schema.decodeUnknownResult(schema as Schema.ConstraintDecoder<{ readonly expires_at?: string | null }>)(JSON.parse(JSON.stringify(body ?? null)))
+    const expires = (Result.isSuccess(read) ? read.success.expires_at : null) ?? null
+    expect(fact !== null).toBe(Result.isSuccess(read) && (expires === null || expires === "infinity" || !Number.isNaN(Date.parse(expires))))
   })
 })

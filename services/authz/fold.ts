@@ -20,7 +20,7 @@
 import { EVERYONE, rolePrincipal, userPrincipal } from "#protocol/acl.ts"
 import type { Level, Pattern } from "#protocol/grant.ts"
 import { LEVELS, covers, matches, normalise } from "#protocol/grant.ts"
-import { CLOCK_SKEW_S } from "#protocol/limits.ts"
+import { CLOCK_SKEW_S, FOLD_FORGET_SLICE } from "#protocol/limits.ts"
 import type { Address } from "#protocol/subject.ts"
 import type { AclEvent, Fact } from "./acl-event.ts"
 import { SignOuts } from "./sign-outs.ts"
@@ -66,6 +66,8 @@ export class Fold {
   readonly #members = new Map<string, Array<MemberInterval>>()
   /** As of all that was applied. */
   readonly signOuts = new SignOuts()
+  /** Texts of rows, each once; begun anew with every `forget`. */
+  readonly #texts = new Map<string, string>()
   #held = 0
   #applied = 0
 
@@ -88,10 +90,10 @@ export class Fold {
     return this.#applied
   }
 
-  /** A row of STATE whose newest event is not after the horizon. Comes before any `apply`. */
+  /** A row of STATE whose newest event is not after the horizon. Where a later event was applied already, that one said what was before it. */
   base(event: AclEvent): void {
-    if (event.fact === null) this.#rows.set(event.key, null)
-    else this.#begin(event.key, event.fact, ALWAYS)
+    if (this.#rows.has(event.key)) return
+    if (event.fact !== null) this.#begin(event.key, event.fact, ALWAYS)
   }
 
   /** The next event of the log, in sequence order. One of a row that was told of already must be newer. */
@@ -111,7 +113,7 @@ export class Fold {
   }
 
   #begin(key: string, fact: Fact, from: number): Interval {
-    const interval = { key, fact, from, to: NEVER } as GrantInterval | MemberInterval
+    const interval = { key, fact: this.#lean(fact), from, to: NEVER } as GrantInterval | MemberInterval
     if (isGrant(interval)) push(this.#grants, interval.fact.principal, interval)
     else push(this.#members, interval.fact.member, interval)
     this.#rows.set(key, interval)
@@ -119,22 +121,53 @@ export class Fold {
     return interval
   }
 
+  /** The same with texts that others hold as well: a hundred thousand rows name the same scopes and roles, and a user in several. */
+  #lean(fact: Fact): Fact {
+    if (fact.kind === "member") return { kind: "member", member: this.#text(fact.member), role: this.#text(fact.role) }
+    const { principal, pattern, rank, expiresAt } = fact
+    const { scope, entity, id } = pattern
+    return { kind: "grant", principal: this.#text(principal), pattern: { scope: scope === null ? null : this.#text(scope), entity: entity === null ? null : this.#text(entity), id }, rank, expiresAt }
+  }
+
+  #text(text: string): string {
+    const known = this.#texts.get(text)
+    if (known !== undefined) return known
+    this.#texts.set(text, text)
+    return text
+  }
+
   #end(interval: Interval, seq: number): void {
     interval.to = seq
     this.#held -= 1
   }
 
-  /** What ended at or before `horizon` is of no use any more. Moves only forward. */
-  forget(horizon: number): void {
-    if (horizon <= this.#horizon) return
+  /**
+   * What ended at or before `horizon` is of no use any more: from now on nobody is told of what was before it. What it takes up is given back
+   * as the caller goes through the slices; others may ask and apply between two of them. Moves only forward.
+   */
+  forget(horizon: number): Iterable<void> {
+    if (horizon <= this.#horizon) return []
     this.#horizon = horizon
+    return this.#forgetting()
+  }
+
+  *#forgetting(): Iterable<void> {
+    this.#texts.clear()
+    let looked = 0
     // A row that is gone can only come back as an insertion, which needs no memory.
-    for (const [key, row] of this.#rows) if (row === null) this.#rows.delete(key)
+    for (const [key, row] of this.#rows) {
+      if (row === null) this.#rows.delete(key)
+      if (++looked % FOLD_FORGET_SLICE === 0) yield
+    }
     for (const index of [this.#grants, this.#members] as ReadonlyArray<Map<string, Array<Interval>>>) {
       for (const [principal, intervals] of index) {
-        const kept = intervals.filter((interval) => interval.to > horizon)
+        const kept = intervals.filter((interval) => interval.to > this.#horizon)
         if (kept.length === 0) index.delete(principal)
         else if (kept.length < intervals.length) index.set(principal, kept)
+        looked += intervals.length
+        if (looked < FOLD_FORGET_SLICE) continue
+        looked = 0
+        yield
       }
     }
   }

@@ -7,7 +7,6 @@ import type { Pattern } from "#protocol/grant.ts"
 import { normalise } from "#protocol/grant.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
-import { until } from "#test/support/until.ts"
 import type { LiveFold } from "./live-fold.ts"
 import { makeLiveFold } from "./live-fold.ts"
 
@@ -80,11 +79,8 @@ property("the live fold answers as a replay of the log does, whatever happens to
         const kept = first + random.int(last - first)
         log.loseAfter(kept)
         events = events.filter((event) => event.seq <= kept)
-        // Between the loss and the moment a follower hears of it, it speaks of what it knew.
-        await new Promise((resolve) => setImmediate(resolve))
-        await new Promise((resolve) => setImmediate(resolve))
         last = write(random, log, events)
-        await until(async () => (await fold.reached(kept)) !== old, { what: "the loss to be noticed", every: 1 })
+        expect(await fold.reached(kept, 2_000)).not.toBe(old)
       } else if (what < 0.7) {
         log.setAvailable(false)
         const asked = fold.reached(last, 2_000)

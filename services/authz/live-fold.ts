@@ -9,6 +9,7 @@
  */
 import { Duration, Effect, Schedule, Schema } from "effect"
 import type { Scope } from "effect"
+import { setImmediate as turn } from "node:timers/promises"
 import { counter, gaugeOf } from "#observe/metrics.ts"
 import { FOLD_FORGET_MS, FOLD_WAIT_MS } from "#protocol/limits.ts"
 import { RequestError } from "#protocol/request.ts"
@@ -44,8 +45,12 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
     let silent = false
     let lastProblem = "the log has not been read yet"
     const waiting = new Set<() => void>()
+    /** Those who wait until it is known again that the stream is the one that was read. */
+    const unattached = new Set<() => void>()
     const rebuilds = counter("tideline_authz_fold_builds_total", "Times the fold was built from the streams")
     gaugeOf("tideline_authz_fold_sequence", "Sequence up to which the fold is known to be complete", () => built?.following.position() ?? 0)
+    gaugeOf("tideline_authz_fold_lag_milliseconds", "Milliseconds since the stream was last heard of", () => (built === null ? 0 : Math.max(0, Date.now() - built.following.heardAt())))
+    gaugeOf("tideline_authz_fold_waiting", "Questions that wait for the fold to be built or to reach a sequence", () => waiting.size + unattached.size + wanted.size)
     gaugeOf("tideline_authz_fold_rows", "Grants and memberships that hold now", () => built?.fold.size ?? 0)
     gaugeOf("tideline_authz_sign_outs", "Users and sessions that were signed out", () => built?.fold.signOuts.size ?? 0)
 
@@ -60,10 +65,14 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         })
       }
       const fold = new Fold(first - 1)
+      /** Sign-outs of which CHANGES told something: what STATE has of them may be what was before. */
+      let told: Set<string> | null = new Set()
       const take = (message: LogMessage, isBase: boolean): void => {
         if (isSignOut(message)) {
           const event = signOutEvent(message)
           if (event.problem !== undefined) runFork(Effect.logError(`a sign-out cannot be read, and what is known of it stays: ${event.problem}`))
+          if (isBase && told?.has(event.key) === true) return
+          if (!isBase && event.signOut !== undefined) told?.add(event.key)
           return fold.signOuts.apply(event)
         }
         const event = aclEvent(message)
@@ -71,20 +80,16 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         if (isBase) fold.base(event)
         else fold.apply(event)
       }
-      // Events wait here until what was before them is in.
-      let early: Array<LogMessage> | null = []
       const reset = Promise.withResolvers<string>()
       const following = yield* Effect.acquireRelease(
         asked(() =>
           log.follow({
             from: first,
             patterns: ACL_PATTERNS,
-            message: (message) => {
-              if (early === null) take(message, false)
-              else early.push(message)
-            },
+            message: (message) => take(message, false),
             event: (event) => {
               silent = event.type === "silent" || (silent && event.type !== "current")
+              if (event.type === "current") for (const check of unattached) check()
               if (event.type === "reset") reset.resolve(event.message)
               if (event.type === "unreadable") runFork(Effect.logError(`not an access event at ${event.seq}, ${event.subject}: ${event.reason}`))
             },
@@ -92,7 +97,7 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         ),
         (follower) => Effect.promise(() => follower.stop().catch(() => {})),
       )
-      yield* asked(() => following.reach(head.last, FOLD_WAIT_MS))
+      yield* asked(() => readUpTo(following, head.last))
       if (first > 1) {
         yield* asked(() =>
           log.readState({
@@ -104,8 +109,7 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
           }),
         )
       }
-      for (const message of early) take(message, false)
-      early = null
+      told = null
       rebuilds.add()
       yield* Effect.log("the fold is built").pipe(
         Effect.annotateLogs({ rows: fold.size, horizon: fold.horizon, position: following.position(), ms: Math.round(performance.now() - began) }),
@@ -118,25 +122,20 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         const now = yield* build()
         silent = false
         built = now
+        lastProblem = ""
         for (const wake of waiting) wake()
-        const trim = asked(() => log.head()).pipe(
-          Effect.map((head) => now.fold.forget(Math.max(1, head.first) - 1)),
-          Effect.ignore,
-          Effect.schedule(Schedule.spaced(Duration.millis(FOLD_FORGET_MS))),
-        )
+        const trim = asked(async () => {
+          const { first } = await log.head()
+          for (const _ of now.fold.forget(Math.max(1, first) - 1)) await turn()
+        }).pipe(Effect.ignore, Effect.schedule(Schedule.spaced(Duration.millis(FOLD_FORGET_MS))))
         const why = yield* Effect.raceFirst(Effect.promise(() => now.reset), Effect.andThen(trim, Effect.never))
+        built = null
+        lastProblem = "the log is being read again"
         yield* Effect.logWarning(`the log is another one, the fold is built anew: ${why}`)
         // A stream that is being put right may say so more than once.
         yield* Effect.sleep("50 millis")
       }),
-    ).pipe(
-      Effect.ensuring(
-        Effect.sync(() => {
-          built = null
-          lastProblem = "the log is being read again"
-        }),
-      ),
-    )
+    ).pipe(Effect.ensuring(Effect.sync(() => (built = null))))
 
     yield* life.pipe(
       Effect.tapError((error) =>
@@ -167,6 +166,22 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
         waiting.add(done)
       })
 
+    /** Resolves when the follower knows its stream again, or is no longer asked. */
+    const attach = (now: Built, waitMs: number): Promise<void> =>
+      new Promise((resolve, reject) => {
+        const done = (): void => {
+          clearTimeout(timer)
+          unattached.delete(done)
+          resolve()
+        }
+        const timer = setTimeout(() => {
+          unattached.delete(done)
+          reject(unavailable("the link to the stream was lost, and whether it is still the same is not known yet"))
+        }, waitMs)
+        unattached.add(done)
+        void now.reset.then(() => setImmediate(done))
+      })
+
     /** One question to the server at a time, for the nearest sequence that is wanted: its answer most often serves all who wait. */
     const wanted = new Set<{ readonly seq: number }>()
     let asking: Promise<unknown> | null = null
@@ -194,16 +209,35 @@ export const makeLiveFold = (log: Log): Effect.Effect<LiveFold, never, Scope.Sco
       for (;;) {
         const now = built ?? (await begun(deadline - performance.now()))
         await reach(now, seq, deadline)
-        // Another log may have come while this waited; what the old one said is not what was asked for.
-        if (built === now) return now.fold
+        // Another log may have come while this waited, or may be there now: what the old one said is not what was asked for.
+        if (built !== now) continue
+        if (now.following.attached()) return now.fold
+        await attach(now, deadline - performance.now())
       }
+    }
+
+    const reasons = (): ReadonlyArray<string> => {
+      if (built === null) return [lastProblem]
+      if (!built.following.attached()) return ["the link to the stream was lost, and whether it is still the same is not known yet"]
+      return silent ? ["nothing is heard from the stream"] : []
     }
 
     return {
       reached,
-      reasons: () => (built === null ? [lastProblem] : silent ? ["nothing is heard from the stream"] : []),
+      reasons,
     }
   })
+
+/** As long as it takes where there is very much to read, while it goes on. */
+const readUpTo = async (following: Following, seq: number): Promise<void> => {
+  for (let before = -1; following.position() < seq; before = following.position()) {
+    try {
+      await following.reach(seq, FOLD_WAIT_MS)
+    } catch (error) {
+      if (following.position() === before) throw error
+    }
+  }
+}
 
 const asked = <A>(ask: () => Promise<A>): Effect.Effect<A, LogError> =>
   Effect.tryPromise({

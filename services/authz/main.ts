@@ -2,7 +2,7 @@
  * Who may see what. Reads the grants and memberships that services/outbox-relay wrote into the log, and answers edges over NATS. Holds
  * the token secret; needs no Postgres. Any number of instances share the work, in every region.
  */
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, Schedule } from "effect"
 import { connectNats } from "#nats/connection.ts"
 import type { Nats } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
@@ -20,9 +20,11 @@ runService(
     const config = yield* authzConfig
     let nats: Nats | undefined
     let fold: LiveFold | undefined
+    let phase: "starting" | "answering" | "stopping" = "starting"
     const reasons = (): ReadonlyArray<string> => {
       if (nats === undefined || !nats.connected()) return ["there is no connection to NATS"]
-      return fold === undefined ? ["starting"] : fold.reasons()
+      const why = fold?.reasons() ?? []
+      return phase === "answering" || why.length > 0 ? why : [phase]
     }
     yield* serveObserve("authz", reasons)
     nats = yield* connectNats(Redacted.value(config.natsUrl), "authz", (error) =>
@@ -30,12 +32,17 @@ runService(
     )
     const log = jetStreamLog(nats)
     fold = yield* makeLiveFold(log)
+    const { reached } = fold
+    // Whoever asks is better off with an instance that can answer: this one joins the others when it can.
+    yield* Effect.tryPromise(() => reached(0)).pipe(Effect.retry(Schedule.forever))
     const now = () => Date.now()
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (problem: string | null) =>
       void runFork(problem === null ? Effect.log("the key set can be read") : Effect.logWarning(problem).pipe(Effect.annotateLogs({ hint: "TIDELINE_JWKS_URL" })))
     yield* answer(nats, { fold, log, tokens: makeTokens(config.keys, now, report), demo: config.demo, now })
     yield* Effect.log("answering").pipe(Effect.annotateLogs({ demo: config.demo, keys: config.keys.type }))
+    phase = "answering"
+    yield* Effect.addFinalizer(() => Effect.sync(() => (phase = "stopping")))
     return yield* Effect.never
   }),
 )
