@@ -185,9 +185,9 @@ alter table tide.tracked add constraint tracked_pkey PRIMARY KEY (entity);
 
 alter table tide.tracked add constraint tracked_relation_key UNIQUE (relation);
 
-CREATE INDEX grants_expiry ON authz.grants USING btree (expires_at) WHERE (expires_at IS NOT NULL);
+CREATE INDEX grants_address ON authz.grants USING btree (principal, entity_id, scope);
 
-CREATE INDEX grants_principal ON authz.grants USING btree (principal);
+CREATE INDEX grants_expiry ON authz.grants USING btree (expires_at) WHERE (expires_at IS NOT NULL);
 
 CREATE INDEX grants_scope ON authz.grants USING btree (scope) WHERE (scope IS NOT NULL);
 
@@ -772,9 +772,9 @@ begin
     select '_sign_out', (case when octet_length(new.id::text) <= 341 then new.id::text else tide.fit_token(new.id::text, 'entity id') end), null::text, 'UPDATE', to_json(new.*), null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '')
     where new.xmax = '0' and old.id::text collate "C" = new.id::text and null::text is not distinct from null::text;
     if not found then
-      if not (to_regclass('authz.sign_outs') is not distinct from 16584::regclass) then
+      if not (to_regclass('authz.sign_outs') is not distinct from 16585::regclass) then
         if old.id::text collate "C" = new.id::text and null::text is not distinct from null::text then
-          perform tide.require_name('authz.sign_outs', 16584);
+          perform tide.require_name('authz.sign_outs', 16585);
         end if;
         insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
         values ('_sign_out', old.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), ''));
@@ -812,7 +812,7 @@ begin
     end if;
   end if;
       if pg_trigger_depth() > 1 or current_setting('tide.nested__sign_out', true) = 'on' then
-        perform tide.require_name('authz.sign_outs', 16584), set_config('tide.nested__sign_out', 'on', true);
+        perform tide.require_name('authz.sign_outs', 16585), set_config('tide.nested__sign_out', 'on', true);
         insert into tide.outbox (xid, at, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent, entity, entity_id, scope, op, after, before)
         select tide_x.*, '_sign_out', (case when octet_length(tide_c.id::text) <= 341 then tide_c.id::text else tide.fit_token(tide_c.id::text, 'entity id') end), null::text, 'INSERT', to_json(tide_c.*), null
         from (select pg_current_xact_id() as x1, clock_timestamp() as x2, nullif(current_setting('tide.user_id', true), '') as x3, nullif(current_setting('tide.request_id', true), '') as x4, nullif(current_setting('tide.endpoint', true), '') as x5, nullif(current_setting('tide.method', true), '') as x6, nullif(current_setting('tide.user_agent', true), '') as x7, nullif(current_setting('tide.ip', true), '') as x8, nullif(current_setting('tide.mutation_id', true), '') as x9, nullif(current_setting('tide.traceparent', true), '') as x10 offset 0) tide_x cross join tide_new tide_n join authz.sign_outs tide_c on tide_c.id operator(pg_catalog.=) tide_n.id and tide_c.id::text collate "C" = tide_n.id::text;
@@ -840,7 +840,7 @@ begin
     if pg_trigger_depth() > 1 or current_setting('tide.nested__sign_out', true) = 'on' then
       perform set_config('tide.nested__sign_out', 'on', true);
     end if;
-    if (to_regclass('authz.sign_outs') is not distinct from 16584::regclass) then
+    if (to_regclass('authz.sign_outs') is not distinct from 16585::regclass) then
       insert into tide.outbox (entity, entity_id, scope, op, after, before, user_id, request_id, endpoint, method, user_agent, ip, mutation_id, traceparent)
       select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o where (select true from authz.sign_outs tide_c where tide_c.id operator(pg_catalog.=) tide_o.id and tide_c.id::text collate "C" = tide_o.id::text and null::text is not distinct from null::text limit 1) is null;
     else
@@ -848,7 +848,7 @@ begin
       select '_sign_out', tide_o.id::text, null::text, 'DELETE', null, null::json, nullif(current_setting('tide.user_id', true), ''), nullif(current_setting('tide.request_id', true), ''), nullif(current_setting('tide.endpoint', true), ''), nullif(current_setting('tide.method', true), ''), nullif(current_setting('tide.user_agent', true), ''), nullif(current_setting('tide.ip', true), ''), nullif(current_setting('tide.mutation_id', true), ''), nullif(current_setting('tide.traceparent', true), '') from tide_old tide_o;
     end if;
   else
-    perform tide.require_name('authz.sign_outs', 16584);
+    perform tide.require_name('authz.sign_outs', 16585);
     if current_setting('transaction_isolation') <> 'read committed' then
       raise exception 'a tracked table cannot be truncated in a % transaction', current_setting('transaction_isolation')
         using errcode = 'feature_not_supported', hint = 'Rows committed since its snapshot would vanish without an event. Use read committed, or DELETE.';
@@ -1616,6 +1616,7 @@ CREATE OR REPLACE FUNCTION authz.hold(user_id text, VARIADIC alone text[] DEFAUL
  RETURNS text[]
  LANGUAGE plpgsql
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 declare
   space constant integer := authz.lock_space();
@@ -2389,6 +2390,7 @@ CREATE OR REPLACE FUNCTION authz.permits(who text[], needed authz.level, scope t
  LANGUAGE plpgsql
  STABLE PARALLEL SAFE
  SET search_path TO 'pg_catalog', 'pg_temp'
+ SET plan_cache_mode TO 'force_generic_plan'
 AS $function$
 begin
   return exists (

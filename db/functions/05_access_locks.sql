@@ -21,7 +21,7 @@ create or replace function authz.lock_space() returns integer language sql immut
 -- The principals that the user counts as, held to the end of the transaction; those of `alone` for this transaction alone. In the order of the locks,
 -- so that two who do this never wait for each other. Roles may change until they are held: so it is looked again until nothing new is found.
 create or replace function authz.hold(user_id text, variadic alone text[] default '{}') returns text[]
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+language plpgsql set search_path = pg_catalog, pg_temp set plan_cache_mode = force_generic_plan as $$
 declare
   space constant integer := authz.lock_space();
   who text[] := authz.principals(user_id);

@@ -8,6 +8,10 @@ comment on column tide.tracked.founders is 'user:<id>, role:<name> or everyone; 
 -- Whether anybody was granted something in a scope: asked when one is opened.
 create index grants_scope on authz.grants (scope) where scope is not null;
 
+-- Of somebody's ten thousand grants on single rows those are looked at that are of the row asked after.
+create index grants_address on authz.grants (principal, entity_id, scope);
+drop index authz.grants_principal;
+
 -- For an application that changes access in SQL: granted to its role it gives the functions that do that, and neither tables nor the rest.
 do $$
 begin
