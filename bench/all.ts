@@ -11,8 +11,9 @@ import { relayIdle } from "./relay-idle.ts"
 import { relayLatency } from "./relay-latency.ts"
 import { relaySustained } from "./relay-sustained.ts"
 import { authzRevoke } from "./revoke.ts"
+import { revokeCrowd } from "./revoke-crowd.ts"
 import { edgeState } from "./state.ts"
 import { edgeStorm } from "./storm.ts"
 import { writeBulk, writeSingle } from "./write.ts"
 
-export const BENCHMARKS: ReadonlyArray<Benchmark> = [relayThroughput, relaySustained, relayLatency, relayIdle, relayBacklog, outboxBloat, writeSingle, writeBulk, latency, authzRevoke, authzResolve, authzRebuild, edgeFanout, edgeStorm, edgeState]
+export const BENCHMARKS: ReadonlyArray<Benchmark> = [relayThroughput, relaySustained, relayLatency, relayIdle, relayBacklog, outboxBloat, writeSingle, writeBulk, latency, authzRevoke, revokeCrowd, authzResolve, authzRebuild, edgeFanout, edgeStorm, edgeState]

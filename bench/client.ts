@@ -11,6 +11,8 @@ export interface Client {
   readonly see: (type: string, text: string) => Promise<number>
   /** The last CHANGES frame. */
   readonly lastChanges: () => string
+  /** Calls back with every CHANGES frame from now on, and `performance.now()` at which it was parsed. */
+  readonly onChanges: (call: (text: string, at: number) => void) => void
   readonly close: () => void
 }
 
@@ -18,6 +20,7 @@ export interface Client {
 export const openClient = async (edgeUrl: string, token: string): Promise<Client> => {
   const socket = new WebSocket(`${edgeUrl.replace("http", "ws")}/ws`, SUBPROTOCOL)
   let last = ""
+  let onChanges: (text: string, at: number) => void = () => {}
   let waiting: { readonly type: string; readonly text: string; readonly done: (at: number) => void } | null = null
   await new Promise<void>((resolve, reject) => {
     socket.on("error", reject)
@@ -28,7 +31,10 @@ export const openClient = async (edgeUrl: string, token: string): Promise<Client
       const { type } = JSON.parse(text) as { type: string }
       if (type === "AUTH_SUCCESS") socket.send(JSON.stringify({ type: "SUBSCRIBE", payload: { entityCode: ENTITY } }))
       if (type === "LIVE") resolve()
-      if (type === "CHANGES") last = text
+      if (type === "CHANGES") {
+        last = text
+        onChanges(text, performance.now())
+      }
       if (waiting !== null && type === waiting.type && text.includes(waiting.text)) waiting.done(performance.now())
     })
   })
@@ -47,6 +53,9 @@ export const openClient = async (edgeUrl: string, token: string): Promise<Client
         }
       }),
     lastChanges: () => last,
+    onChanges: (call) => {
+      onChanges = call
+    },
     close: () => socket.terminate(),
   }
 }

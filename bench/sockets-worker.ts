@@ -122,6 +122,13 @@ const jobs = {
     probed = []
     return frames
   },
+  /** Each sends the text at its place, and waits until it has seen another. */
+  sayEach: async ({ texts, until }: { readonly texts: ReadonlyArray<string>; readonly until: string }): Promise<void> => {
+    const seen = expectMark(until)
+    for (const [i, { socket }] of clients.entries()) socket.write(frame(texts[i]!))
+    await seen
+    probed = []
+  },
   /** Waits until every client has seen `mark`. Ask before it is sent. `kind`: a text that every frame of interest holds. */
   see: async ({ mark: text, kind }: { readonly mark: string; readonly kind: string }): Promise<Seen> => {
     first = { text: Buffer.from(kind), at: 0 }
