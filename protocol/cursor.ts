@@ -3,13 +3,14 @@
  * opaque. It names the patterns asked for; what was allowed of them at `seq` the log knows. It is never trusted for
  * access: a forged one can only make its owner miss things.
  *
- *     1.<epoch>.<seq>[-<access>].<view>[!<partial>]       numbers in base 36
+ *     1.<epoch>.<seq>[-<access>].<view>[*<partial>]       numbers in base 36
  *
  * A view is base64url of JSON, or `~` and a digest where that would be too long. During a catch-up what was allowed was decided at a later
  * sequence than the one reached: `access` names it. `partial` names what its holder may hold some of, in no certain state, because it was
- * being given or being taken away: it is forgotten or given whole the next time.
+ * being given or being taken away: it is forgotten or given whole the next time. Where that would be too long it is `@` and the sequences as of which
+ * the view was changed since `access`: the log knows what each of them took and gave.
  */
-import { CURSOR_VIEW_BYTES, SUBSCRIPTIONS, SUBSCRIPTION_IDS } from "./limits.ts"
+import { CURSOR_CHANGES, CURSOR_VIEW_BYTES, SUBSCRIPTIONS, SUBSCRIPTION_IDS } from "./limits.ts"
 import type { ViewPattern } from "./grant.ts"
 import { normalise } from "./grant.ts"
 import { isAccessEntity, isAddressText, isEntityCode } from "./subject.ts"
@@ -21,19 +22,27 @@ export interface Cursor {
   readonly view: string
   /** The sequence as of which access was decided, where that is not `seq`. */
   readonly access?: number
-  /** A view token: what may be held in part, beside `view`. */
-  readonly partial?: string
+  readonly partial?: Partly
 }
+
+/** What of a cursor's view may be held in part, or beside it: a view token, or the sequences as of which the view was changed (CURSOR_CHANGES at most). */
+export type Partly = string | ReadonlyArray<number>
 
 /** Entity code, then scope or null, then id or null: the smallest JSON of a pattern. */
 type Spelled = readonly [entity: string, scope: string | null, id: string | null]
 
 /** The token for a set of patterns asked for. Equal sets have equal tokens. */
 export const viewToken = (asked: ReadonlyArray<ViewPattern>): string => {
-  const spelled = JSON.stringify(normalise(asked).map((p): Spelled => [p.entity, p.scope, p.id]))
-  const token = base64url(spelled)
-  return token.length <= CURSOR_VIEW_BYTES ? token : `~${digest(spelled)}`
+  const known = tokens.get(asked)
+  if (known !== undefined) return known
+  const bytes = new TextEncoder().encode(JSON.stringify(normalise(asked).map((p): Spelled => [p.entity, p.scope, p.id])))
+  const token = Math.ceil((bytes.length * 4) / 3) <= CURSOR_VIEW_BYTES ? base64url(bytes) : `~${digest(bytes)}`
+  tokens.set(asked, token)
+  return token
 }
+
+/** Patterns are never changed, and a connection asks for the token of the same ones with every change of its view. */
+const tokens = new WeakMap<ReadonlyArray<ViewPattern>, string>()
 
 /** The patterns of a view token, or null where it is a digest or not a view. */
 export const parseView = (token: string): ReadonlyArray<ViewPattern> | null => {
@@ -58,10 +67,12 @@ export const parseView = (token: string): ReadonlyArray<ViewPattern> | null => {
 const isPart = (x: unknown): x is string | null => x === null || (typeof x === "string" && isAddressText(x))
 
 export const formatCursor = ({ epoch, seq, access, view, partial }: Cursor): string =>
-  `1.${epoch}.${seq.toString(36)}${access === undefined ? "" : `-${access.toString(36)}`}.${view}${partial === undefined ? "" : `!${partial}`}`
+  `1.${epoch}.${seq.toString(36)}${access === undefined ? "" : `-${access.toString(36)}`}.${view}${partial === undefined ? "" : `*${partlyText(partial)}`}`
+
+const partlyText = (partial: Partly): string => (typeof partial === "string" ? partial : `@${partial.map((seq) => seq.toString(36)).join("-")}`)
 
 const shape =
-  /^1\.([0-9A-Za-z-]{1,64})\.([0-9a-z]{1,11})(?:-([0-9a-z]{1,11}))?\.(~[0-9a-f]{16}|[0-9A-Za-z_-]*)(?:!(~[0-9a-f]{16}|[0-9A-Za-z_-]*))?$/
+  /^1\.([0-9A-Za-z-]{1,64})\.([0-9a-z]{1,11})(?:-([0-9a-z]{1,11}))?\.(~[0-9a-f]{16}|[0-9A-Za-z_-]*)(?:\*(~[0-9a-f]{16}|@[0-9a-z-]{1,64}|[0-9A-Za-z_-]*))?$/
 
 /** The cursor that `text` spells, or null where it is not one. */
 export const parseCursor = (text: string): Cursor | null => {
@@ -71,18 +82,25 @@ export const parseCursor = (text: string): Cursor | null => {
   const seq = Number.parseInt(seqText!, 36)
   const access = accessText === undefined ? seq : Number.parseInt(accessText, 36)
   if (!Number.isSafeInteger(seq) || !Number.isSafeInteger(access)) return null
+  const partly = partial?.startsWith("@") === true ? sequences(partial.slice(1)) : partial
+  if (partly === null) return null
   return {
     epoch: epoch!,
     seq,
     view: view!,
     ...(accessText === undefined ? {} : { access }),
-    ...(partial === undefined ? {} : { partial }),
+    ...(partly === undefined ? {} : { partial: partly }),
   }
 }
 
-const base64url = (text: string): string => {
+const sequences = (text: string): ReadonlyArray<number> | null => {
+  const all = text.split("-").map((one) => (/^[0-9a-z]{1,11}$/.test(one) ? Number.parseInt(one, 36) : Number.NaN))
+  return all.length <= CURSOR_CHANGES && all.every(Number.isSafeInteger) ? all : null
+}
+
+const base64url = (bytes: Uint8Array): string => {
   let binary = ""
-  for (const byte of new TextEncoder().encode(text)) binary += String.fromCharCode(byte)
+  for (const byte of bytes) binary += String.fromCharCode(byte)
   return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "")
 }
 
@@ -91,9 +109,16 @@ const fromBase64url = (text: string): string => {
   return new TextDecoder("utf-8", { fatal: true }).decode(Uint8Array.from(binary, (c) => c.charCodeAt(0)))
 }
 
-/** FNV-1a, 64 bits: tells views apart; nothing rests on it being hard to forge. */
-const digest = (text: string): string => {
-  let hash = 0xcbf29ce484222325n
-  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n)
-  return hash.toString(16).padStart(16, "0")
+/** FNV-1a, 64 bits, in two halves of 32: tells views apart; nothing rests on it being hard to forge. */
+const digest = (bytes: Uint8Array): string => {
+  let high = 0xcbf29ce4
+  let low = 0x84222325
+  for (const byte of bytes) {
+    low = (low ^ byte) >>> 0
+    // Times 2^40 + 0x1b3.
+    const product = low * 0x1b3
+    high = (Math.imul(high, 0x1b3) + Math.floor(product / 2 ** 32) + (low << 8)) >>> 0
+    low = product >>> 0
+  }
+  return high.toString(16).padStart(8, "0") + low.toString(16).padStart(8, "0")
 }

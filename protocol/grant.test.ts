@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
 import type { Pattern, ViewPattern } from "./grant.ts"
-import { LEVELS, covers, difference, disjoint, intersect, levelAtLeast, matches, normalise, overlaps, patternKey, restrict, viewKeys } from "./grant.ts"
+import { LEVELS, covers, disjoint, intersect, levelAtLeast, matches, normalise, overlaps, patternKey, viewKeys } from "./grant.ts"
 import type { Address } from "./subject.ts"
 
 // The last of each is in no pattern, so "any" is never the same as "all that are named".
@@ -63,43 +63,8 @@ describe("patterns", () => {
     for (const group of groups) for (const a of group) for (const b of group) if (a !== b) expect(overlaps(a, b)).toBe(false)
   })
 
-  property("restrict what is asked to what is allowed", 500, (random) => {
-    const asked = view(random)
-    const allowed = random.list(5, () => pattern(random))
-    const allowedSet = matched(allowed)
-    expect(matched(restrict(asked, allowed))).toEqual(matched(asked).filter((a) => allowedSet.includes(a)))
-  })
-
   property("are found by the keys of an address", 300, (random) => {
     const p = viewPattern(random)
     for (const a of universe.filter((x) => x.entity !== "_grant")) expect(viewKeys(a).includes(patternKey(p))).toBe(hits(p, a))
-  })
-})
-
-describe("the difference of two views", () => {
-  property("takes a client that holds the first to exactly the second", 2_000, (random) => {
-    const [before, after] = [view(random), view(random)]
-    const { lost, gained, common } = difference(before, after)
-    const held = new Set(matched(before))
-    for (const p of lost) {
-      // ACCESS_REVOKED says a type, and an id or a scope, not both.
-      expect(p.id === null || p.scope === null).toBe(true)
-      for (const a of matched([p])) held.delete(a)
-    }
-    // Only what a client still has is brought from the old position to the new: it must be there.
-    for (const a of matched(common)) expect(held.has(a)).toBe(true)
-    for (const a of matched(gained)) held.add(a)
-    expect(universe.filter((a) => held.has(a))).toEqual(matched(after))
-  })
-
-  property("is nothing where nothing differs", 200, (random) => {
-    const same = view(random)
-    expect(difference(same, same)).toEqual({ lost: [], gained: [], common: same })
-  })
-
-  property("gives each pattern once", 500, (random) => {
-    const after = view(random)
-    const { gained, common } = difference(view(random), after)
-    expect([...gained, ...common].map(patternKey).sort()).toEqual(after.map(patternKey).sort())
   })
 })

@@ -69,14 +69,15 @@ export const normalise = <P extends Pattern>(patterns: Iterable<P>): ReadonlyArr
     any.entity ||= p.entity === null
     any.id ||= p.id === null
   }
-  const kept = [...byKey].filter(([, p]) => !wider(p, any).some((w) => byKey.has(patternKey(w))))
-  return kept.sort(([a], [b]) => (a < b ? -1 : 1)).map(([, p]) => p)
+  const nothingWider = !any.scope && !any.entity && !any.id
+  const kept = nothingWider ? [...byKey] : [...byKey].filter(([, p]) => !wider(p, any).some((w) => byKey.has(patternKey(w))))
+  // What was normalised before, as most of it was, is in order.
+  if (kept.some(([key], i) => i > 0 && key < kept[i - 1]![0])) kept.sort(([a], [b]) => (a < b ? -1 : 1))
+  return kept.map(([, p]) => p)
 }
 
-const ANY_PART = { scope: true, entity: true, id: true }
-
-/** Every pattern that covers `p`, but `p`; with `any` only those that are wider in these parts. */
-const wider = (p: Pattern, any = ANY_PART): ReadonlyArray<Pattern> => {
+/** The patterns that cover `p`, but `p`, and are wider in these parts. */
+const wider = (p: Pattern, any: { readonly scope: boolean; readonly entity: boolean; readonly id: boolean }): ReadonlyArray<Pattern> => {
   const scopes = p.scope === null || !any.scope ? [p.scope] : [p.scope, null]
   const entities = p.entity === null || !any.entity || isSystemEntity(p.entity) ? [p.entity] : [p.entity, null]
   const ids = p.id === null || !any.id ? [p.id] : [p.id, null]
@@ -93,46 +94,5 @@ export const disjoint = (view: ReadonlyArray<ViewPattern>): ReadonlyArray<Readon
     (group) => group.length > 0,
   )
 
-/** What of `asked` is `allowed`, normalised. */
-export const restrict = (asked: ReadonlyArray<ViewPattern>, allowed: ReadonlyArray<Pattern>): ReadonlyArray<ViewPattern> => {
-  const all: Array<ViewPattern> = []
-  for (const a of asked) {
-    for (const g of allowed) {
-      const both = intersect(a, g)
-      if (both !== null) all.push({ ...both, entity: a.entity })
-    }
-  }
-  return normalise(all)
-}
-
-/** What a client that held `before` and should hold `after` must be told. */
-export interface ViewDifference {
-  /** To forget. A pattern of a scope and an id is widened to the id, which is what ACCESS_REVOKED can say. */
-  readonly lost: ReadonlyArray<ViewPattern>
-  /** To be given whole. */
-  readonly gained: ReadonlyArray<ViewPattern>
-  /** To be brought from the old position to the new. */
-  readonly common: ReadonlyArray<ViewPattern>
-}
-
 /** What `lost` makes a client forget: an id is forgotten in whatever scope it is. */
 export const forgets = (lost: ViewPattern): ViewPattern => (lost.id === null ? lost : { ...lost, scope: null })
-
-/**
- * `after` less `before`. What is kept but overlaps something forgotten is given whole again: forgetting is coarse, giving is
- * exact, so the client ends with `after` and nothing else.
- */
-export const difference = (before: ReadonlyArray<ViewPattern>, after: ReadonlyArray<ViewPattern>): ViewDifference => {
-  const afterKeys = new Set(after.map(patternKey))
-  const beforeKeys = new Set(before.map(patternKey))
-  const under = (p: ViewPattern, keys: ReadonlySet<string>) =>
-    keys.has(patternKey(p)) || wider(p).some((w) => keys.has(patternKey(w)))
-  const lost = normalise(before.filter((p) => !under(p, afterKeys)).map(forgets))
-  const gained: Array<ViewPattern> = []
-  const common: Array<ViewPattern> = []
-  for (const p of after) {
-    const kept = under(p, beforeKeys) && !lost.some((l) => overlaps(l, p))
-    ;(kept ? common : gained).push(p)
-  }
-  return { lost, gained, common }
-}

@@ -33,7 +33,7 @@ export const TOKEN_WARNING_S = 60
 export const SUBSCRIPTIONS = 100
 /** Entity ids or scopes in one subscription. */
 export const SUBSCRIPTION_IDS = 10_000
-/** Ids and scopes of all subscriptions of one connection together, and patterns of the view they are cut down to: what an edge compares within a tenth of a second. */
+/** Ids and scopes of all subscriptions of one connection together, and patterns of the view they are cut down to: what an edge works through within a tenth of a second. */
 export const VIEW_PATTERNS = 20_000
 /** Mutations of one connection that wait for their turn. */
 export const MUTATIONS_WAITING = 1_000
@@ -46,6 +46,8 @@ export const FRAMES_BURST = 200
 export const TOKEN_MAX_BYTES = 8 * 1024
 /** Bytes of the view inside a cursor before a digest stands for it: the cursor rides on every frame. */
 export const CURSOR_VIEW_BYTES = 512
+/** Changes of access that a cursor names during the first of them instead of the patterns they come to; whoever is cut off after more of them, with more patterns than fit, starts over. */
+export const CURSOR_CHANGES = 4
 
 // --- the edge ---------------------------------------------------------------------------------------------------------
 
@@ -222,6 +224,12 @@ export const REQUEST_TIMEOUT_MS = 5_000
 /** Milliseconds authz waits for its fold to reach the sequence asked for before it answers `behind`. */
 export const FOLD_WAIT_MS = 3_000
 
+/** Users whose views an edge asks for in one request: what authz answers within a few milliseconds where their grants are few. */
+export const VIEWS_AT_ONCE = 256
+/** Bytes of patterns in one reply about views, after which authz leaves the rest to be asked again: what an edge reads within some milliseconds. One user's may be more, up to what a message holds. */
+export const VIEWS_BYTES = 1024 * 1024
+/** Milliseconds of answering about views before authz hears others. */
+export const VIEWS_TURN_MS = 10
 /** Requests one authz process works on at once: a storm of reconnects; what is above is told to ask again. */
 export const AUTHZ_IN_FLIGHT = 20_000
 /** Grants, or holders, in one page of an explanation, at most and unless told: who granted each is read from STATE. */
@@ -285,6 +293,7 @@ export const JWKS_ASKED = 1_000
 /** Milliseconds a service may take to stop before it is cut off: an edge's drain and some more. */
 export const STOP_DEADLINE_MS = 10_000
 
+if (VIEWS_BYTES >= MESSAGE_BYTES / 2) throw new Error("limits: a reply about views must fit a message with the last user's that was put in")
 if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
 if (OUTBOX_DAYS < HISTORY_DAYS) throw new Error("limits: the outbox must be able to fill the stream's history again")
 if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")

@@ -5,6 +5,7 @@
  * |---------------------------------|--------------------------------|
  * | `authz.token`                   | services/authz                 |
  * | `authz.view`                    | services/authz                 |
+ * | `authz.views`                   | services/authz                 |
  * | `authz.may`                     | services/authz                 |
  * | `authz.explain`                 | services/authz, `explain.ts`   |
  * | `authz.demo`                    | services/authz, in the demo    |
@@ -14,10 +15,11 @@
 import { Schema } from "effect"
 import { AccessChange, AccessChangeResult } from "./access-change.ts"
 import { ERROR_CODES } from "./down.ts"
+import { CURSOR_CHANGES, VIEWS_AT_ONCE } from "./limits.ts"
 import { LEVELS } from "./grant.ts"
 import { Mutation, MutationResult } from "./mutation.ts"
 
-export const REQUEST = { token: "authz.token", view: "authz.view", may: "authz.may", explain: "authz.explain", demo: "authz.demo" } as const
+export const REQUEST = { token: "authz.token", view: "authz.view", views: "authz.views", may: "authz.may", explain: "authz.explain", demo: "authz.demo" } as const
 
 /** The queue groups that share the answering. */
 export const QUEUE = { authz: "authz", command: "command" } as const
@@ -71,6 +73,34 @@ export const ViewReply = Schema.Struct({
   expiresAt: Schema.NullOr(Schema.Finite),
 })
 export type ViewReply = typeof ViewReply.Type
+
+/**
+ * The same of many users at once, as an edge asks when an event touched many: each exactly as of its own `at`, and of what a cursor speaks
+ * of as of each sequence of `before`.
+ */
+export const ViewsRequest = Schema.Struct({
+  asks: Schema.Array(
+    Schema.Struct({ user: Schema.String, at: Schema.Finite, before: Schema.Array(Schema.Finite).check(Schema.isMaxLength(CURSOR_CHANGES + 1)) }),
+  ).check(Schema.isMinLength(1), Schema.isMaxLength(VIEWS_AT_ONCE)),
+})
+export type ViewAsk = (typeof ViewsRequest.Type)["asks"][number]
+/** `view` is the place of a list of patterns among `patterns`: users with the same rights share one. */
+const ViewOf = Schema.Struct({
+  principals: Schema.Array(Schema.String),
+  view: Schema.Finite,
+  /** Null where one of them is not known, as `allowedBefore`. */
+  before: Schema.NullOr(Schema.Array(Schema.Finite)),
+  expiresAt: Schema.NullOr(Schema.Finite),
+})
+export const ViewsReply = Schema.Struct({
+  /** In the order in which was asked. There may be fewer: what is left did not fit (VIEWS_BYTES), and is to be asked again. */
+  views: Schema.Array(Schema.Union([ViewOf, Schema.Struct({ error: RequestError })])),
+  /** Each pattern as `[scope, entity, id]`. The edge reads them itself: there may be very many. */
+  patterns: Schema.Array(Schema.Array(Schema.Any)),
+})
+export type ViewsReply = typeof ViewsReply.Encoded
+/** A pattern in `ViewsReply.patterns`. */
+export type PatternTuple = readonly [scope: string | null, entity: string | null, id: string | null]
 
 /** May the user do this to the entity, as of `at` or later? */
 export const MayRequest = Schema.Struct({

@@ -10,11 +10,12 @@ import { serve } from "#nats/serve.ts"
 import { ExplainRequest } from "#protocol/explain.ts"
 import { AUTHZ_IN_FLIGHT, EXPLAIN_IN_FLIGHT } from "#protocol/limits.ts"
 import type { MayReply, TokenReply, ViewReply } from "#protocol/request.ts"
-import { DemoRequest, MayRequest, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest } from "#protocol/request.ts"
+import { DemoRequest, MayRequest, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest, ViewsRequest } from "#protocol/request.ts"
 import { makeExplain } from "./explain.ts"
 import type { LiveFold } from "./live-fold.ts"
 import type { Tokens } from "./token.ts"
 import { isUserId } from "./token.ts"
+import { makeViews } from "./views.ts"
 
 export interface Answering {
   readonly fold: LiveFold
@@ -69,6 +70,7 @@ export const answer = (nats: Nats, answering: Answering): Effect.Effect<void, ne
   const all = [
     serve(nats, { ...common, name: REQUEST.token, subject: REQUEST.token, request: TokenRequest, handle: answers.token }),
     serve(nats, { ...common, name: REQUEST.view, subject: REQUEST.view, request: ViewRequest, handle: answers.view }),
+    serve(nats, { ...common, name: REQUEST.views, subject: REQUEST.views, request: ViewsRequest, handle: makeViews(answering) }),
     serve(nats, { ...common, name: REQUEST.may, subject: REQUEST.may, request: MayRequest, handle: answers.may }),
     serve(nats, { ...common, inFlight: EXPLAIN_IN_FLIGHT, name: REQUEST.explain, subject: REQUEST.explain, request: ExplainRequest, handle: answers.explain }),
   ]

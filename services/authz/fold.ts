@@ -42,13 +42,16 @@ export interface MemberInterval extends Interval {
   readonly fact: MemberFact
 }
 
-export interface View {
-  /** The user, every role and everyone: whose rows the answer rests on. */
-  readonly principals: ReadonlyArray<string>
+export interface Allowed {
   /** Normalised. */
   readonly allowed: ReadonlyArray<Pattern>
   /** Milliseconds since 1970 of the first expiry among the grants that count now, or null. */
   readonly expiresAt: number | null
+}
+
+export interface View extends Allowed {
+  /** The user, every role and everyone: whose rows the answer rests on. */
+  readonly principals: ReadonlyArray<string>
 }
 
 const ALWAYS = Number.NEGATIVE_INFINITY
@@ -193,6 +196,16 @@ export class Fold {
   /** What the user may see as of `seq`, at the time `now` (milliseconds since 1970). `seq` must not lie beyond what was applied. */
   view(user: string, seq: number, now: number): View {
     const principals = this.principals(user, seq)
+    return { principals, ...this.allowed(principals, seq, now) }
+  }
+
+  /** Those of the principals that have or had grants: the same of them have the same rights. */
+  granted(principals: ReadonlyArray<string>): ReadonlyArray<string> {
+    return principals.filter((principal) => this.#grants.has(principal))
+  }
+
+  /** What the grants of these principals come to. */
+  allowed(principals: ReadonlyArray<string>, seq: number, now: number): Allowed {
     const patterns: Array<Pattern> = []
     let expiresAt: number | null = null
     for (const { fact } of this.#grantsOf(principals, seq)) {
@@ -202,15 +215,20 @@ export class Fold {
       }
       patterns.push(fact.pattern)
     }
-    return { principals, allowed: normalise(patterns), expiresAt }
+    return { allowed: normalise(patterns), expiresAt }
   }
 
   /** What a client of the user that stands at `seq` was allowed to hold, normalised; null where that is not known. */
   heldAt(user: string, seq: number, now: number): ReadonlyArray<Pattern> | null {
+    return this.held(this.principals(user, seq), seq, now)
+  }
+
+  /** The same by the user's principals as of `seq`. */
+  held(principals: ReadonlyArray<string>, seq: number, now: number): ReadonlyArray<Pattern> | null {
     if (seq < this.#horizon) return null
     const sure: Array<Pattern> = []
     const doubtful: Array<Pattern> = []
-    for (const { fact } of this.#grantsOf(this.principals(user, seq), seq)) {
+    for (const { fact } of this.#grantsOf(principals, seq)) {
       // Whoever told the client by the clock may have had another clock, and may not have heard of a renewal.
       const ranOut = fact.expiresAt !== null && fact.expiresAt - CLOCK_SKEW_S * 1_000 <= now
       ;(ranOut ? doubtful : sure).push(fact.pattern)

@@ -156,7 +156,7 @@ const CLOCK_EVERY = 256
 
 const fromRing = (world: World, to: Behind, view: ReadonlyArray<ViewPattern>, signal: AbortSignal): void => {
   const wanted = new PatternSet(view)
-  world.turns.add(() => {
+  const job = (): boolean => {
     if (signal.aborted) return false
     // The socket may have filled, or the ring gone on over the position, since the last turn.
     if (to.isFull()) {
@@ -170,7 +170,9 @@ const fromRing = (world: World, to: Behind, view: ReadonlyArray<ViewPattern>, si
     if (!slice(world, to, wanted)) return true
     to.caughtUp()
     return false
-  })
+  }
+  // Whoever asks is in a turn of its own already, and most often one slice is all.
+  if (job()) world.turns.add(job)
 }
 
 /** Tells what the ring holds after the position until a frame is full or the turn is over. True when the ring's end is reached. */

@@ -60,10 +60,13 @@ export class Connection implements Member, Behind {
   #retryTimer: NodeJS.Timeout | undefined
   #expiryTimer: NodeJS.Timeout | undefined
   #heardAt: number
+  /** Where the newest transaction ends that touched it while it is halted. */
+  #touchedAt = 0
   // --- Member: read and written by the live flow
   pending: Chain | null = null
   last: Event | null = null
   open = false
+  halted = false
   allowed = NO_ACCESS
 
   constructor(world: World, socket: Socket, peer: Peer, onEnd: (connection: Connection) => void) {
@@ -142,10 +145,21 @@ export class Connection implements Member, Behind {
 
   // --- from the edge -----------------------------------------------------------------------------------------------------
 
-  /** An `_acl` event of the transaction that ends at `at` names one of the user's principals. Comes before the edge's position moves there. */
+  /**
+   * An `_acl` event of the transaction that ends at `at` names one of the user's principals. Comes before the edge's position moves there, when
+   * nothing is pending. From now on it is told nothing later; what follows from it is done in turn, for there may be ten thousand.
+   */
   touched(at: number): void {
     metrics.touched.add()
-    this.#input({ type: "touched", at })
+    if (this.#session.phase !== "live") return this.#input({ type: "touched", at })
+    this.#touchedAt = at
+    if (this.halted) return
+    this.#settleLive()
+    this.halted = true
+    this.#world.turns.add(() => {
+      if (this.halted) this.#input(null)
+      return false
+    })
   }
 
   /** A sign-out that names its token is in the transaction that comes next. Comes before the edge's position moves there: what is pending is the last that is sent. */
@@ -199,21 +213,26 @@ export class Connection implements Member, Behind {
 
   // --- the session -------------------------------------------------------------------------------------------------------
 
-  #input(input: Input): void {
-    this.#inputs.push(input)
+  /** Takes an input, after what touched it while it is halted; null: that alone. What comes of it goes to the socket as one write. */
+  #input(input: Input | null): void {
+    if (this.halted && !this.#stepping) this.#inputs.push({ type: "touched", at: this.#touchedAt })
+    if (input !== null) this.#inputs.push(input)
     if (this.#stepping) return
     this.#stepping = true
+    this.#socket.cork()
     try {
       for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
         if (this.#session.phase === "live") this.#settleLive()
         const { session, effects } = step(this.#session, next, this.#here())
         this.#session = session
+        if (next.type === "touched") this.halted = false
         for (const effect of effects) this.#run(effect)
       }
     } catch (cause) {
       this.#broken(cause)
     } finally {
       this.#stepping = false
+      this.#socket.uncork()
     }
   }
 
@@ -234,6 +253,7 @@ export class Connection implements Member, Behind {
 
   /** Sends what is pending, so that the position is the edge's. */
   #settleLive(): void {
+    if (this.halted) return
     if (this.pending !== null) this.flush()
     this.#outlet.position = this.#world.ring.head
   }
@@ -256,7 +276,7 @@ export class Connection implements Member, Behind {
       case "place":
         return this.#outlet.place(effect.position)
       case "ask":
-        return void this.#ask(effect.ask, effect.at, effect.before)
+        return this.#ask(effect.ask, effect.at, effect.before)
       case "retry-later":
         clearTimeout(this.#retryTimer)
         this.#retryTimer = setTimeout(() => this.#input({ type: "retry" }), retryDelay(effect.tries) * (0.5 + this.#world.random()))
@@ -289,30 +309,41 @@ export class Connection implements Member, Behind {
     return this.#reading.signal
   }
 
-  async #ask(ask: number, at: number, before: number | null): Promise<void> {
+  #ask(ask: number, at: number, before: ReadonlyArray<number>): void {
     clearTimeout(this.#retryTimer)
-    const { accesses, log, reach, ring, touches } = this.#world
-    try {
-      if (at > ring.head && !(await reach(at, CURSOR_AHEAD_MS))) {
-        const { last } = await log.head()
-        if (last < at) return this.#input({ type: "ahead", ask })
-        return this.#input({ type: "unresolved", ask, message: "the edge is behind the log", hint: "it goes on by itself" })
-      }
-      const old = before !== null && this.#outlet.position < ring.floor
-      const [access, head] = await Promise.all([accesses.resolve(this.#user, at, before), old ? log.head() : null])
-      if (this.#session.phase === "closed" || this.#session.ask !== ask) return
-      this.#adopt(access)
-      const { allowed, allowedBefore } = access
-      const stale = touches.since(at, access.principals)
-      this.#input({ type: "resolved", ask, at, allowed, allowedBefore: before === null ? null : allowedBefore, first: head?.first ?? null, stale })
-    } catch (cause) {
-      const { message, hint } = asRequestError(cause)
-      this.#input({ type: "unresolved", ask, message, hint })
-    }
+    const { accesses, ring } = this.#world
+    const asked = (first: number | null): void =>
+      accesses.ask(this.#user, at, before, (answer) => {
+        if (this.#session.phase === "closed" || this.#session.ask !== ask) return
+        if (Result.isFailure(answer)) return this.#unresolved(ask, answer.failure)
+        this.#adopt(answer.success)
+        const { allowed, allowedBefore, principals } = answer.success
+        this.#input({ type: "resolved", ask, at, allowed, allowedBefore: before.length === 0 ? null : allowedBefore, first, stale: this.#world.touches.since(at, principals) })
+      })
+    const old = before.length > 0 && this.#outlet.position < ring.floor
+    if (at <= ring.head && !old) asked(null)
+    else this.#readied(ask, at, old).then((first) => first !== undefined && asked(first), (cause: unknown) => this.#unresolved(ask, cause))
   }
 
-  #adopt({ principals, patterns, expiresAt }: Access): void {
-    this.allowed = patterns
+  /** Waits until the edge has reached the position; answers the first sequence of the log where the client's may be older. Undefined: it said why not. */
+  async #readied(ask: number, at: number, old: boolean): Promise<number | null | undefined> {
+    const { log, reach, ring } = this.#world
+    if (at > ring.head && !(await reach(at, CURSOR_AHEAD_MS))) {
+      const { last } = await log.head()
+      if (last < at) this.#input({ type: "ahead", ask })
+      else this.#input({ type: "unresolved", ask, message: "the edge is behind the log", hint: "it goes on by itself" })
+      return undefined
+    }
+    return old ? (await log.head()).first : null
+  }
+
+  #unresolved(ask: number, cause: unknown): void {
+    const { message, hint } = asRequestError(cause)
+    this.#input({ type: "unresolved", ask, message, hint })
+  }
+
+  #adopt({ principals, allowed, expiresAt }: Access): void {
+    this.allowed = allowed
     this.#world.touches.register(this, principals, this.#principals)
     this.#principals = principals
     clearTimeout(this.#expiryTimer)

@@ -5,7 +5,7 @@ import type { AddressInfo } from "node:net"
 import { describe, expect, it } from "vitest"
 import { WebSocket, WebSocketServer } from "ws"
 import type { Pattern, ViewPattern } from "#protocol/grant.ts"
-import { matches } from "#protocol/grant.ts"
+import { covers, matches, normalise, overlaps } from "#protocol/grant.ts"
 import { FRAME_DOWN_CHANGES } from "#protocol/limits.ts"
 import type { Address } from "#protocol/subject.ts"
 import { changeSubject } from "#protocol/subject.ts"
@@ -33,6 +33,8 @@ const id = (random: Random) => random.pick(["1", "2", "3"])
 const pattern = (random: Random): ViewPattern => ({ entity: random.pick(["task", "note"]), scope: scope(random), id: random.chance(0.5) ? id(random) : null })
 const address = (random: Random): Address => ({ entity: random.pick(["task", "note", "_grant"]), scope: scope(random), id: id(random) })
 
+const addresses: ReadonlyArray<Address> = ["task", "note", "_grant"].flatMap((entity) => (entity === "_grant" ? [null] : ["a", "b", null]).flatMap((at) => ["1", "2", "3"].map((one) => ({ entity, scope: at, id: one }))))
+
 describe("PatternSet", () => {
   property("answers as `matches` does for one of its patterns", 300, (random) => {
     const patterns: ReadonlyArray<Pattern> = random.list(6, () => ({ ...pattern(random), entity: random.chance(0.3) ? null : random.pick(["task", "note", "_grant"]) }))
@@ -41,6 +43,29 @@ describe("PatternSet", () => {
       const at = address(random)
       expect(set.matches(at)).toBe(patterns.some((one) => matches(one, at)))
     }
+  })
+})
+
+describe("PatternSet, asked about patterns", () => {
+  const granted = (random: Random): ReadonlyArray<Pattern> => random.list(6, () => ({ ...pattern(random), entity: random.chance(0.3) ? null : random.pick(["task", "note", "_grant"]) }))
+  const asks = (random: Random): ViewPattern => ({ ...pattern(random), entity: random.pick(["task", "note", "_grant"]) })
+
+  property("cuts what is asked for down to what is allowed", 1_000, (random) => {
+    const allowed = granted(random)
+    const asked = random.list(4, () => asks(random))
+    const view = new PatternSet(allowed).cut(asked, 1_000)!
+    expect(normalise(view)).toEqual(view)
+    for (const both of view) expect(asked.some((one) => covers(one, both)) && allowed.some((one) => covers(one, both))).toBe(true)
+    for (const at of addresses) expect(view.some((one) => matches(one, at))).toBe(asked.some((one) => matches(one, at)) && allowed.some((one) => matches(one, at)))
+    for (const most of [0, view.length - 1]) expect(new PatternSet(allowed).cut(asked, Math.max(0, most))).toEqual(view.length > Math.max(0, most) ? null : view)
+  })
+
+  property("knows what one of them covers or overlaps", 1_000, (random) => {
+    const allowed = granted(random)
+    const set = new PatternSet(allowed)
+    const one = asks(random)
+    expect(set.covers(one)).toBe(allowed.some((wide) => covers(wide, one)))
+    expect(set.overlaps(one)).toBe(allowed.some((other) => overlaps(other, one)))
   })
 })
 

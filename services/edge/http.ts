@@ -120,7 +120,7 @@ const answer = async (api: HttpApi, request: IncomingMessage, url: URL): Promise
   if (first === "schema" && second === undefined) return ok(schemas(world))
   if (first === "access" && second === undefined) return ok(await explain(world, user, url.searchParams))
   if (!world.entities.isServed(first)) throw nothing()
-  const access = await world.accesses.resolve(user, world.ring.head, null)
+  const access = await world.accesses.resolve(user, world.ring.head)
   if (second === undefined) return rows(world, access, first, url.searchParams)
   if (!isAddressText(second)) throw nothing()
   if (third === undefined) return found(await row(world, access, first, second))

@@ -115,6 +115,8 @@ const upgrade = ({ edge, origins }: Listen, sockets: WebSocketServer, request: I
         sendShared: (head, body, tail) => {
           if (socket.readyState === WebSocket.OPEN) writeText(raw, head, body, tail)
         },
+        cork: () => raw.cork(),
+        uncork: () => raw.uncork(),
         buffered: () => socket.bufferedAmount,
         close: (code, reason) => socket.close(code, reason),
         terminate: () => socket.terminate(),

@@ -21,6 +21,8 @@ export interface Member {
   last: Event | null
   /** A transaction has been told in part. */
   open: boolean
+  /** Its access may have changed: it is told nothing more, wherever the index still has it. */
+  halted: boolean
   /** Sends what is pending, up to the edge's position. */
   flush: () => void
 }
@@ -65,7 +67,7 @@ export class Live {
 
   readonly #hand = (member: Member): void => {
     const event = this.#event!
-    if (member.last === event) return
+    if (member.last === event || member.halted) return
     member.last = event
     if (!member.allowed.matches(event.message.address)) {
       metrics.refused.add()
@@ -84,6 +86,11 @@ export class Live {
     this.#open.add(member)
   }
 
+  /** Sends what is pending to all of them now, up to the edge's position: what follows must not go with it. */
+  settle(): void {
+    if (this.#due.length > 0) this.#send()
+  }
+
   #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
@@ -92,6 +99,10 @@ export class Live {
 
   readonly #tick = (): void => {
     this.#scheduled = false
+    this.#send()
+  }
+
+  #send(): void {
     const due = this.#due
     const told = this.#told
     this.#due = []
@@ -100,7 +111,7 @@ export class Live {
     if (this.#open.size > 0 && this.openTransaction === null) {
       const open = [...this.#open]
       this.#open.clear()
-      for (const member of open) if (member.open) member.flush()
+      for (const member of open) if (member.open && !member.halted) member.flush()
     }
     this.#root = Chain.empty()
     const now = nowMs()

@@ -8,21 +8,32 @@ import type { AccessChangeResult } from "#protocol/access-change.ts"
 import type { ExplainRequest } from "#protocol/explain.ts"
 import { ExplainReply } from "#protocol/explain.ts"
 import { REQUEST_TIMEOUT_MS } from "#protocol/limits.ts"
+import type { Pattern } from "#protocol/grant.ts"
 import type { MutationResult } from "#protocol/mutation.ts"
-import type { TokenReply, ViewReply } from "#protocol/request.ts"
-import { AccessChangeReply, AccessChangeRequest, CommandReply, CommandRequest, DemoReply, REQUEST, reply, RequestError, TokenReply as TokenReplySchema, ViewReply as ViewReplySchema } from "#protocol/request.ts"
+import type { PatternTuple, TokenReply, ViewAsk } from "#protocol/request.ts"
+import { AccessChangeReply, AccessChangeRequest, CommandReply, CommandRequest, DemoReply, REQUEST, reply, RequestError, TokenReply as TokenReplySchema, ViewsReply } from "#protocol/request.ts"
 import { accessSubject } from "#protocol/subject.ts"
 
 export interface Requests {
   /** Whose the token is, as of `at` or later. */
   readonly token: (token: string, at: number) => Promise<TokenReply>
-  /** What `user` may see as of `at`, and what as of `before`. */
-  readonly view: (user: string, at: number, before: number | null) => Promise<ViewReply>
+  /** What users may see, each as of its own sequence, in this order; perhaps not of all: the rest must be asked again. */
+  readonly views: (asks: ReadonlyArray<ViewAsk>) => Promise<ReadonlyArray<Viewed | RequestError>>
   /** Why somebody may do something, as far as the asker may know. */
   readonly explain: (request: ExplainRequest) => Promise<ExplainReply>
   readonly demo: (user: string) => Promise<{ readonly token: string }>
   readonly command: (subject: string, request: typeof CommandRequest.Type) => Promise<MutationResult>
   readonly changeAccess: (request: typeof AccessChangeRequest.Type) => Promise<AccessChangeResult>
+}
+
+/** Users with the same rights are given the same list. */
+export interface Viewed {
+  readonly principals: ReadonlyArray<string>
+  readonly allowed: ReadonlyArray<Pattern>
+  /** As of each sequence that was asked about beside; null where one of them is not known. */
+  readonly allowedBefore: ReadonlyArray<ReadonlyArray<Pattern>> | null
+  /** Milliseconds since 1970, or null. */
+  readonly expiresAt: number | null
 }
 
 export const natsRequests = (nats: Nats): Requests => {
@@ -44,7 +55,7 @@ export const natsRequests = (nats: Nats): Requests => {
     }
   }
   const token = ask(TokenReplySchema)
-  const view = ask(ViewReplySchema)
+  const views = ask(ViewsReply)
   const explain = ask(ExplainReply)
   const demo = ask(DemoReply)
   const command = ask(CommandReply)
@@ -53,12 +64,32 @@ export const natsRequests = (nats: Nats): Requests => {
   const encodeAccessChange = Schema.encodeSync(AccessChangeRequest)
   return {
     token: (text, at) => token(REQUEST.token, { token: text, at }),
-    view: (user, at, before) => view(REQUEST.view, { user, at, ...(before === null ? {} : { before }) }),
+    views: async (asks) => viewed(await views(REQUEST.views, { asks })),
     explain: (request) => explain(REQUEST.explain, request),
     demo: (user) => demo(REQUEST.demo, { user }),
     command: (subject, request) => command(subject, encodeCommand(request)),
     changeAccess: (request) => changeAccess(accessSubject(request.user), encodeAccessChange(request)),
   }
+}
+
+const viewed = ({ views, patterns }: typeof ViewsReply.Type): ReadonlyArray<Viewed | RequestError> => {
+  const lists = patterns.map((list) => list.map(pattern))
+  const list = (place: number): ReadonlyArray<Pattern> => lists[place] ?? unreadable()
+  return views.map((one) => {
+    if ("error" in one) return one.error
+    const { principals, view, before, expiresAt } = one
+    return { principals, allowed: list(view), allowedBefore: before === null ? null : before.map(list), expiresAt }
+  })
+}
+
+/** Looked at by hand: a user may have ten thousand. */
+const pattern = (tuple: unknown): Pattern => {
+  const [scope, entity, id] = tuple instanceof Array ? (tuple as unknown as PatternTuple) : unreadable()
+  return isPart(scope) && isPart(entity) && isPart(id) ? { scope, entity, id } : unreadable()
+}
+const isPart = (part: unknown): part is string | null => part === null || typeof part === "string"
+const unreadable = (): never => {
+  throw new RequestError({ code: "internal", message: `${REQUEST.views}: the reply cannot be read`, hint: "do both services speak the same version?" })
 }
 
 const away = (subject: string, cause: unknown): RequestError =>

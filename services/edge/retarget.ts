@@ -1,19 +1,23 @@
 /**
  * What a connection must be told when its view changes, for whatever reason: it subscribed, was granted something, lost something,
- * or came back with a cursor. Pure, and the one place where it is decided.
+ * or came back with a cursor. Pure, and the one place where it is decided; the cost is linear in the patterns.
  *
- * A client that stands at position p holds `held` in full as of p. Beside that it may hold some of `partial`: what it was being given
- * when it was interrupted, or was told to forget without our knowing whether it did. It should see `target`.
+ * A client that stands at position p holds `held` in full as of p, but for what `partial` names: of that it may hold some, in no certain
+ * state, because it was being given it when it was interrupted, or was told to forget it without our knowing whether it did. It should
+ * see `target`.
  *
- * - lost: to forget. What of `held` and `partial` the target does not cover.
- * - gained: to be given as of p. What of the target it does not surely hold; also what it holds but forgets with something lost, for
- *   forgetting is coarse.
- * - kept: what it holds still, as of p.
+ * - lost: to forget. What of `held` and `partial` the target does not cover. A pattern of a scope and an id is widened to the id, which is
+ *   what ACCESS_REVOKED can say.
+ * - gained: to be given as of p. What of the target it does not hold, what `partial` names of it, and what it forgets with something lost, for
+ *   forgetting is coarse and giving is exact.
+ * - kept: what it holds still, as of p, but for what is gained.
  *
  * After that it holds the target as of p, and everything after p is the same for all of it.
  */
 import type { ViewPattern } from "#protocol/grant.ts"
-import { difference, normalise, overlaps } from "#protocol/grant.ts"
+import { forgets, normalise } from "#protocol/grant.ts"
+import { VIEW_PATTERNS } from "#protocol/limits.ts"
+import { PatternSet } from "./pattern-set.ts"
 
 export interface Holding {
   readonly held: ReadonlyArray<ViewPattern>
@@ -29,10 +33,18 @@ export interface Retarget {
 export const NOTHING: Holding = { held: [], partial: [] }
 
 export const retarget = ({ held, partial }: Holding, target: ReadonlyArray<ViewPattern>): Retarget => {
-  const { lost, gained, common } = difference(held, target)
-  const alsoLost = partial.length === 0 ? [] : difference(partial, target).lost
-  if (alsoLost.length === 0) return { lost, gained, kept: common }
-  const allLost = normalise([...lost, ...alsoLost])
-  const forgotten = (p: ViewPattern) => alsoLost.some((l) => overlaps(l, p))
-  return { lost: allLost, gained: [...gained, ...common.filter(forgotten)], kept: common.filter((p) => !forgotten(p)) }
+  const wanted = new PatternSet(target)
+  const had = new PatternSet(held)
+  const lost = normalise([...held, ...partial].filter((p) => !wanted.covers(p)).map(forgets))
+  const unsure = lost.length === 0 ? partial : [...lost, ...partial]
+  const kept = target.filter((p) => had.covers(p))
+  const fresh = target.filter((p) => !had.covers(p))
+  if (unsure.length === 0) return { lost, gained: fresh, kept }
+  // Where ids and scopes come to very many pairs, what overlaps is given whole.
+  const again = wanted.cut(unsure, VIEW_PATTERNS) ?? overlapping(kept, new PatternSet(unsure))
+  const gained = normalise([...fresh, ...again])
+  const given = new PatternSet(gained)
+  return { lost, gained, kept: kept.filter((p) => !given.covers(p)) }
 }
+
+const overlapping = (view: ReadonlyArray<ViewPattern>, others: PatternSet): ReadonlyArray<ViewPattern> => view.filter((p) => others.overlaps(p))

@@ -1,6 +1,5 @@
 /** Current state and history for HTTP: read from STATE and CHANGES under a user's access, never kept. */
 import type { ViewPattern } from "#protocol/grant.ts"
-import { restrict } from "#protocol/grant.ts"
 import type { Address } from "#protocol/subject.ts"
 import { isAccessEntity } from "#protocol/subject.ts"
 import type { LogMessage } from "#nats/log.ts"
@@ -16,7 +15,7 @@ export interface Page {
 
 /** Rows of the entity that the user may see, in the order of their newest change, after `after`. Each as JSON. */
 export const page = async (world: World, access: Access, asked: ViewPattern, after: number, limit: number): Promise<Page> => {
-  const patterns = restrict([asked], access.allowed)
+  const patterns = seenOf(access, asked)
   const found: Array<LogMessage> = []
   const enough = new AbortController()
   try {
@@ -26,7 +25,7 @@ export const page = async (world: World, access: Access, asked: ViewPattern, aft
       upTo: Number.MAX_SAFE_INTEGER,
       start: () => {},
       page: (messages) => {
-        for (const message of messages) if (message.operation !== "DELETE" && access.patterns.matches(message.address)) found.push(message)
+        for (const message of messages) if (message.operation !== "DELETE" && access.allowed.matches(message.address)) found.push(message)
         if (found.length > limit) enough.abort()
       },
       signal: enough.signal,
@@ -45,8 +44,8 @@ export const page = async (world: World, access: Access, asked: ViewPattern, aft
  */
 const visible = async (world: World, access: Access, messages: ReadonlyArray<LogMessage>): Promise<ReadonlyArray<LogMessage>> => {
   const newest = messages.reduce((most, { seq }) => Math.max(most, seq), 0)
-  const { patterns } = newest <= access.at ? access : await world.accesses.resolve(access.user, newest, null)
-  return messages.filter((message) => patterns.matches(message.address))
+  const { allowed } = newest <= access.at ? access : await world.accesses.resolve(access.user, newest)
+  return messages.filter((message) => allowed.matches(message.address))
 }
 
 /** The row as JSON, or null where there is none that the user may see. */
@@ -66,12 +65,15 @@ export const history = async (world: World, access: Access, entity: string, id: 
     .map(changeJson)
 }
 
+/** What of it the user sees. */
+const seenOf = (access: Access, asked: ViewPattern): ReadonlyArray<ViewPattern> => access.allowed.cut([asked], Number.POSITIVE_INFINITY) ?? []
+
 /** Addresses asked about in one request. */
 const ADDRESSES = 1_000
 
 /** The newest message of the entity in each scope in which it is or was, as far as the user sees those, in sequence order. */
 const versionsNow = async (world: World, access: Access, entity: string, id: string): Promise<ReadonlyArray<LogMessage>> => {
-  const seen = restrict([{ entity, scope: null, id }], access.allowed)
+  const seen = seenOf(access, { entity, scope: null, id })
   if (seen.length === 0) return []
   const found: Array<LogMessage> = []
   if (isAccessEntity(entity) || world.entities.get(entity)?.scope_column === null) found.push(...(await world.log.latest([{ scope: null, entity, id }])))

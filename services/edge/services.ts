@@ -12,12 +12,13 @@ import type { Services } from "./world.ts"
 export const edgeServices = (nats: Nats, defect: (cause: unknown) => void): Services => {
   const log = jetStreamLog(nats)
   const requests = natsRequests(nats)
+  const turns = new Turns(RING_TURN_MS)
   return {
     log,
     requests,
-    accesses: new Accesses(requests),
+    accesses: new Accesses(requests, turns),
     replays: new Replays(log, REPLAYS),
-    turns: new Turns(RING_TURN_MS),
+    turns,
     now: Date.now,
     random: Math.random,
     ring: { events: RING_EVENTS, bytes: RING_BYTES },

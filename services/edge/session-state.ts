@@ -1,12 +1,13 @@
 /** What a session is, what comes in, what goes out: the words that session.ts and resolved.ts are written in. */
 import type { Close } from "#protocol/close.ts"
-import type { Cursor } from "#protocol/cursor.ts"
+import type { Cursor, Partly } from "#protocol/cursor.ts"
 import { viewToken } from "#protocol/cursor.ts"
 import type { Down, ErrorCode } from "#protocol/down.ts"
-import type { Pattern, ViewPattern } from "#protocol/grant.ts"
+import type { ViewPattern } from "#protocol/grant.ts"
 import type { Mutation } from "#protocol/mutation.ts"
 import type { Mode, Up } from "#protocol/up.ts"
 import type { Epochs } from "./epochs.ts"
+import type { PatternSet } from "./pattern-set.ts"
 import type { Holding } from "./retarget.ts"
 import { NOTHING } from "./retarget.ts"
 import type { Subscriptions } from "./subscriptions.ts"
@@ -19,8 +20,16 @@ export interface Claim {
   readonly view: string
   /** The sequence as of which access was decided; where the position is beyond it, the position's own. */
   readonly access: number
-  readonly partial: string | null
+  readonly partial: Partly | null
 }
+
+/** What the claim's view does not say of what is held: it may be there or not, since the last time that all was settled. */
+export interface Unsure {
+  readonly patterns: ReadonlyArray<ViewPattern>
+  /** The sequences as of which access was decided meanwhile; null where the view changed for another reason too, so that the log could not tell. */
+  readonly changes: ReadonlyArray<number> | null
+}
+export const SURE: Unsure = { patterns: [], changes: [] }
 
 export interface Session {
   readonly phase: Phase
@@ -28,6 +37,7 @@ export interface Session {
   readonly mode: Mode
   readonly claim: Claim
   readonly holding: Holding
+  readonly unsure: Unsure
   /** The cursor that the client came back with, until authz has said what it was allowed. */
   readonly resume: Cursor | null
   /** What it should see, as last resolved. */
@@ -81,8 +91,9 @@ export interface Resolved {
   readonly type: "resolved"
   readonly ask: number
   readonly at: number
-  readonly allowed: ReadonlyArray<Pattern>
-  readonly allowedBefore: ReadonlyArray<Pattern> | null
+  readonly allowed: PatternSet
+  /** As of each sequence that was asked about beside `at`; null where one of them is not known. */
+  readonly allowedBefore: ReadonlyArray<PatternSet> | null
   /** The first sequence that CHANGES still holds, where the position may be older. */
   readonly first: number | null
   /** Access was touched again after `at`. */
@@ -98,7 +109,7 @@ export type Effect =
   | { readonly type: "hold"; readonly frame: Up }
   /** The client stands here. */
   | { readonly type: "place"; readonly position: number }
-  | { readonly type: "ask"; readonly ask: number; readonly at: number; readonly before: number | null }
+  | { readonly type: "ask"; readonly ask: number; readonly at: number; readonly before: ReadonlyArray<number> }
   | { readonly type: "retry-later"; readonly tries: number }
   /** A HEARTBEAT with this claim. */
   | { readonly type: "announce"; readonly claim: Claim }
@@ -122,6 +133,7 @@ export const NEW_SESSION: Session = {
   mode: "data",
   claim: { view: viewToken([]), access: 0, partial: null },
   holding: NOTHING,
+  unsure: SURE,
   resume: null,
   target: [],
   targetAt: 0,
@@ -136,12 +148,15 @@ export const to = (session: Session, ...effects: ReadonlyArray<Effect>): Step =>
 export const stay = (session: Session): Step => ({ session, effects: [] })
 export const send = (frame: Down): Effect => ({ type: "send", frame })
 export const error = (code: ErrorCode, message: string, hint: string): Effect => send({ type: "ERROR", payload: { code, message, hint } })
-/** Asks authz as of `at`, or of the edge's position where that is later. The old cursor's view is asked about beside it. */
+/** Asks authz as of `at`, or of the edge's position where that is later. What the old cursor speaks of is asked about beside it. */
 export const ask = (session: Session, at: number, ...before: ReadonlyArray<Effect>): Step => {
   const { resume } = session
   const next = { ...session, phase: "resolving", ask: session.ask + 1 } as const
-  const seen = resume === null ? null : (resume.access ?? resume.seq)
-  return to(next, ...before, { type: "ask", ask: next.ask, at: Math.max(at, seen ?? 0, resume?.seq ?? 0), before: seen })
+  const seen = resume === null ? [] : decided(resume)
+  return to(next, ...before, { type: "ask", ask: next.ask, at: Math.max(at, ...seen, resume?.seq ?? 0), before: seen })
 }
+
+/** The sequences as of which what the cursor's holder holds was decided. */
+export const decided = ({ seq, access, partial }: Cursor): ReadonlyArray<number> => [access ?? seq, ...(partial instanceof Array ? partial : [])]
 
 export const reset = (reason: string): Effect => send({ type: "RESET", payload: { reason } })

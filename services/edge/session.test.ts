@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest"
 import { parseCursor, viewToken } from "#protocol/cursor.ts"
 import type { ViewPattern } from "#protocol/grant.ts"
 import { Epochs } from "./epochs.ts"
+import { PatternSet } from "./pattern-set.ts"
 import { retryDelay, step } from "./session.ts"
 import type { Effect, Here, Input, Phase, Session } from "./session-state.ts"
 import { NEW_SESSION } from "./session-state.ts"
@@ -11,8 +12,9 @@ const epochs = new Epochs([{ id: "1-aa", previous: null, firstSeq: 1, reason: "t
 const here = (position = 0, head = 50): Here => ({ position, head, epochs, isServed: (entity) => entity === "task" || entity === "note" })
 const pattern = (entity: string, scope: string | null = null, id: string | null = null): ViewPattern => ({ entity, scope, id })
 const subscribe = (entityCode: string, over: Record<string, unknown> = {}): Input => ({ type: "SUBSCRIBE", payload: { entityCode, ...over } })
-const resolved = (session: Session, allowed: ReadonlyArray<ViewPattern>, over: Partial<Extract<Input, { type: "resolved" }>> = {}): Input => ({
-  type: "resolved", ask: session.ask, at: 50, allowed, allowedBefore: null, first: null, stale: false, ...over,
+type Over = Partial<Omit<Extract<Input, { type: "resolved" }>, "allowedBefore">> & { readonly allowedBefore?: ReadonlyArray<ReadonlyArray<ViewPattern>> | null }
+const resolved = (session: Session, allowed: ReadonlyArray<ViewPattern>, { allowedBefore = null, ...over }: Over = {}): Input => ({
+  type: "resolved", ask: session.ask, at: 50, allowed: new PatternSet(allowed), allowedBefore: allowedBefore?.map((one) => new PatternSet(one)) ?? null, first: null, stale: false, ...over,
 })
 const types = (effects: ReadonlyArray<Effect>) => effects.map((effect) => (effect.type === "send" ? effect.frame.type : effect.type))
 
@@ -43,7 +45,7 @@ describe("a first SUBSCRIBE", () => {
   it("asks as of where the edge is, and what is allowed is caught up from 0", () => {
     const asked = run(idle, [subscribe("task")])
     expect(types(asked.effects)).toEqual(["SUBSCRIBED", "ask"])
-    expect(asked.effects[1]).toMatchObject({ at: 50, before: null })
+    expect(asked.effects[1]).toMatchObject({ at: 50, before: [] })
     const answered = run(asked.session, [(s) => resolved(s, [pattern("task", "a")])])
     expect(answered.effects).toEqual([{ type: "catch-up", view: [pattern("task", "a")], upTo: 50 }])
     expect(answered.session).toMatchObject({ phase: "catching-up", claim: { access: 50, partial: null, view: viewToken([pattern("task")]) } })
@@ -69,10 +71,10 @@ describe("a cursor", () => {
 
   it("places the client, and its view is asked about", () => {
     const { session, effects } = resume(cursor)
-    expect(effects).toMatchObject([{ type: "send" }, { type: "place", position: 10 }, { type: "ask", at: 50, before: 10 }])
-    const answer = run(session, [(s) => resolved(s, all, { allowedBefore: all })], here(10))
+    expect(effects).toMatchObject([{ type: "send" }, { type: "place", position: 10 }, { type: "ask", at: 50, before: [10] }])
+    const answer = run(session, [(s) => resolved(s, all, { allowedBefore: [all] })], here(10))
     expect(types(answer.effects)).toEqual(["announce", "ACCESS_REVOKED", "give"])
-    expect(answer.effects[0]).toMatchObject({ claim: { view: viewToken([pattern("task", "b")]), access: 50, partial: viewToken([pattern("task", "a"), pattern("task", "c")]) } })
+    expect(answer.effects[0]).toMatchObject({ claim: { view: viewToken([pattern("task", "a"), pattern("task", "b")]), access: 10, partial: viewToken([pattern("task", "a"), pattern("task", "c")]) } })
     expect(answer.effects[2]).toEqual({ type: "give", patterns: [pattern("task", "c")], after: 0, upTo: 10 })
     const given = run(answer.session, [{ type: "given" }], here(10))
     expect(given.effects).toEqual([{ type: "catch-up", view: [pattern("task", "b"), pattern("task", "c")], upTo: 50 }])
@@ -80,11 +82,11 @@ describe("a cursor", () => {
   })
 
   it("that cannot be honoured means starting over", () => {
-    const reasons: ReadonlyArray<[string, Partial<Extract<Input, { type: "resolved" }>>]> = [
+    const reasons: ReadonlyArray<[string, Over]> = [
       [cursor, { allowedBefore: null }],
-      [cursor, { allowedBefore: all, first: 12 }],
-      ["1.1-aa.a.~0123456789abcdef", { allowedBefore: all }],
-      [`${cursor}!~0123456789abcdef`, { allowedBefore: all }],
+      [cursor, { allowedBefore: [all], first: 12 }],
+      ["1.1-aa.a.~0123456789abcdef", { allowedBefore: [all] }],
+      [`${cursor}*~0123456789abcdef`, { allowedBefore: [all] }],
     ]
     for (const [text, over] of reasons) {
       const { effects, session } = run(resume(text).session, [(s) => resolved(s, all, over)], here(10))
@@ -98,9 +100,9 @@ describe("a cursor", () => {
   })
 
   it("names what was being given or taken away: it is given whole, or forgotten, the next time", () => {
-    const text = `1.1-aa.a.${viewToken([])}!${viewToken([pattern("task", "b"), pattern("task", "z")])}`
+    const text = `1.1-aa.a.${viewToken([])}*${viewToken([pattern("task", "b"), pattern("task", "z")])}`
     expect(parseCursor(text)).not.toBeNull()
-    const { effects } = run(resume(text).session, [(s) => resolved(s, all, { allowedBefore: all })], here(10))
+    const { effects } = run(resume(text).session, [(s) => resolved(s, all, { allowedBefore: [all] })], here(10))
     expect(types(effects)).toEqual(["announce", "ACCESS_REVOKED", "give"])
     expect(effects[2]).toMatchObject({ patterns: [pattern("task", "b"), pattern("task", "c")] })
   })
@@ -109,11 +111,11 @@ describe("a cursor", () => {
 describe("a live connection", () => {
   it("that is touched leaves, and is resolved as of the event", () => {
     const touched = run(live, [{ type: "touched", at: 61 }], here(60, 60))
-    expect(touched.effects).toMatchObject([{ type: "leave" }, { type: "ask", at: 61, before: null }])
+    expect(touched.effects).toMatchObject([{ type: "leave" }, { type: "ask", at: 61, before: [] }])
     const lost = run(touched.session, [(s) => resolved(s, [pattern("task", "a")], { at: 61 })], here(60, 61))
     expect(types(lost.effects)).toEqual(["announce", "ACCESS_REVOKED", "catch-up"])
-    // The announcement claims less than what follows it: whoever is cut off in between is told again.
-    expect(lost.effects[0]).toMatchObject({ claim: { view: viewToken([pattern("task", "a")]), partial: viewToken([pattern("task", "b")]) } })
+    // The announcement claims what was held, but for what is taken away: whoever is cut off in between is told again.
+    expect(lost.effects[0]).toMatchObject({ claim: { view: viewToken([pattern("task", "a"), pattern("task", "b")]), access: 50, partial: viewToken([pattern("task", "b")]) } })
     expect(lost.session.claim).toMatchObject({ view: viewToken([pattern("task", "a"), pattern("task", "b")]), access: 61, partial: null })
   })
 

@@ -33,7 +33,7 @@ import { RETRY_FIRST_MS, RETRY_MOST_MS } from "#protocol/limits.ts"
 import type { Up } from "#protocol/up.ts"
 import { resolved, settle } from "./resolved.ts"
 import type { Claim, Effect, Here, Input, Phase, Session, Step, UpInput } from "./session-state.ts"
-import { ask, error, reset, send, stay, to } from "./session-state.ts"
+import { ask, decided, error, reset, send, stay, to } from "./session-state.ts"
 import type { Subscriptions } from "./subscriptions.ts"
 import { NO_SUBSCRIPTIONS, subscribe, unsubscribe } from "./subscriptions.ts"
 
@@ -81,7 +81,7 @@ const subscribed = (subscriptions: Subscriptions): Effect => send({ type: "SUBSC
 const firstSubscribe = wishing((session, here, { cursor: text }, told) => {
   if (text === undefined) return ask(session, here.head, told)
   const cursor = parseCursor(text)
-  const reason = cursor === null ? "the cursor is not one" : here.epochs.problem(cursor.epoch, Math.max(cursor.seq, cursor.access ?? 0))
+  const reason = cursor === null ? "the cursor is not one" : here.epochs.problem(cursor.epoch, Math.max(cursor.seq, ...decided(cursor)))
   if (cursor === null || reason !== null) return ask(session, here.head, told, reset(reason ?? ""))
   const claim: Claim = { view: cursor.view, access: cursor.access ?? cursor.seq, partial: cursor.partial ?? null }
   return ask({ ...session, resume: cursor, claim }, here.head, told, { type: "place", position: cursor.seq })

@@ -90,7 +90,11 @@ export const openTail = async (services: Services, lost: (why: string) => void):
     if (isLost) return
     // Whom it ends or touches stops where the edge still is.
     if (left !== null) for (const connection of signOuts.note(end, left)) connection.signedOut()
-    if (access !== null) for (const connection of touches.note(end, access)) connection.touched(end)
+    if (access !== null) {
+      const touched = touches.note(end, access)
+      if (touched.size > 0) live.settle()
+      for (const connection of touched) connection.touched(end)
+    }
     ring.push(events, end)
     touches.trim(ring.floor)
     signOuts.trim(ring.floor)

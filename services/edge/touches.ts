@@ -46,8 +46,10 @@ export class Touches<M> {
 
   /** The member goes by these principals from now on. */
   register(member: M, principals: ReadonlyArray<string>, before: ReadonlyArray<string>): void {
-    this.forget(member, before)
     this.#everyone.add(member)
+    if (principals.length === before.length && principals.every((principal, i) => principal === before[i])) return
+    const after = new Set(principals)
+    this.#take(member, before.filter((principal) => !after.has(principal)))
     for (const principal of principals) {
       const members = this.#members.get(principal)
       if (members === undefined) this.#members.set(principal, new Set([member]))
@@ -57,6 +59,10 @@ export class Touches<M> {
 
   forget(member: M, principals: ReadonlyArray<string>): void {
     this.#everyone.delete(member)
+    this.#take(member, principals)
+  }
+
+  #take(member: M, principals: ReadonlyArray<string>): void {
     for (const principal of principals) {
       const members = this.#members.get(principal)
       if (members?.delete(member) === true && members.size === 0) this.#members.delete(principal)

@@ -53,6 +53,9 @@ export interface Socket {
   readonly send: (text: string) => void
   /** Sends a text of which the middle, UTF-8, is sent to others as well. Head and tail are ASCII. */
   readonly sendShared: (head: string, body: Buffer, tail: string) => void
+  /** What is sent between the two goes out as one write. */
+  readonly cork: () => void
+  readonly uncork: () => void
   /** Bytes that wait to be taken by the network. */
   readonly buffered: () => number
   readonly close: (code: number, reason: string) => void

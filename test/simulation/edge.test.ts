@@ -25,6 +25,7 @@ const USERS = ["ada", "grace", "linus"] as const
 const ROLES = ["editors", "all"] as const
 const FUTURE = Date.now() / 1_000 + 3_600
 
+const away = new RequestError({ code: "unavailable", message: "away", hint: "" })
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** A browser with a connection, or without. */
@@ -65,6 +66,8 @@ class Browser {
         send: (text) => void line.push(text),
         sendShared: (head, body, tail) => void line.push(head + body.toString() + tail),
         // A frame weighs a lot here: four that wait are a full socket.
+        cork: () => {},
+        uncork: () => {},
         buffered: () => line.length * 300_000,
         close: () => this.disconnect(random),
         terminate: () => this.disconnect(random),
@@ -169,23 +172,29 @@ const simulate = async (random: Random, steps: number, losses: boolean): Promise
   const truth = new Truth()
   const requests: Requests = {
     token: async (token) => ({ userId: token, expiresAt: FUTURE, issuedAt: null, sessionId: null }),
-    view: async (user, at, before) => {
+    // Gathered questions: answers come out of order, of some users alone, of none, or say of one that it is not known.
+    views: async (asks) => {
       for (let i = random.int(4); i > 0; i--) await turn()
-      if (random.chance(0.01)) throw new RequestError({ code: "unavailable", message: "away", hint: "" })
-      const view = truth.view(user, at, before)
-      return random.chance(0.02) ? { ...view, allowedBefore: null } : view
+      if (random.chance(0.01)) throw away
+      const most = random.chance(0.2) ? 1 + random.int(asks.length) : asks.length
+      return asks.slice(0, most).map((ask) => {
+        if (random.chance(0.01)) return away
+        const view = truth.view(ask)
+        return random.chance(0.02) ? { ...view, allowedBefore: null } : view
+      })
     },
     explain: () => Promise.reject(new Error("no explanations")),
     demo: () => Promise.reject(new Error("no demo")),
     command: () => Promise.reject(new Error("no commands")),
     changeAccess: () => Promise.reject(new Error("no commands")),
   }
+  const turns = new Turns(5)
   const services: Services = {
     log: truth.log,
     requests,
-    accesses: new Accesses(requests),
+    accesses: new Accesses(requests, turns),
     replays: new Replays(truth.log, 2),
-    turns: new Turns(5),
+    turns,
     now: Date.now,
     random: random.next,
     ring: { events: 6 + random.int(30), bytes: 1_000_000 },

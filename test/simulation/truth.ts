@@ -4,7 +4,8 @@
  */
 import type { Pattern } from "#protocol/grant.ts"
 import { matches, normalise } from "#protocol/grant.ts"
-import type { ViewReply } from "#protocol/request.ts"
+import type { ViewAsk } from "#protocol/request.ts"
+import type { Viewed } from "../../services/edge/requests.ts"
 import type { Address } from "#protocol/subject.ts"
 import { isAccessEntity } from "#protocol/subject.ts"
 import type { MemoryLog, Written } from "#nats/log-memory.ts"
@@ -142,12 +143,11 @@ export class Truth {
   }
 
   /** What authz would answer. */
-  view(user: string, at: number, before: number | null): ViewReply {
+  view({ user, at, before }: ViewAsk): Viewed {
     return {
-      at,
       principals: [...this.principals(user, at)],
       allowed: this.allowed(user, at),
-      allowedBefore: before === null ? null : this.allowed(user, before),
+      allowedBefore: before.map((seq) => this.allowed(user, seq)),
       expiresAt: null,
     }
   }
