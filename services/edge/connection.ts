@@ -320,13 +320,12 @@ export class Connection implements Member, Behind {
         const { allowed, allowedBefore, principals } = answer.success
         this.#input({ type: "resolved", ask, at, allowed, allowedBefore: before.length === 0 ? null : allowedBefore, first, stale: this.#world.touches.since(at, principals) })
       })
-    const old = before.length > 0 && this.#outlet.position < ring.floor
-    if (at <= ring.head && !old) asked(null)
-    else this.#readied(ask, at, old).then((first) => first !== undefined && asked(first), (cause: unknown) => this.#unresolved(ask, cause))
+    if (at <= ring.head && (before.length === 0 || this.#outlet.position >= ring.floor)) asked(null)
+    else this.#readied(ask, at, before.length > 0).then((first) => first !== undefined && asked(first), (cause: unknown) => this.#unresolved(ask, cause))
   }
 
   /** Waits until the edge has reached the position; answers the first sequence of the log where the client's may be older. Undefined: it said why not. */
-  async #readied(ask: number, at: number, old: boolean): Promise<number | null | undefined> {
+  async #readied(ask: number, at: number, resumes: boolean): Promise<number | null | undefined> {
     const { log, reach, ring } = this.#world
     if (at > ring.head && !(await reach(at, CURSOR_AHEAD_MS))) {
       const { last } = await log.head()
@@ -334,7 +333,7 @@ export class Connection implements Member, Behind {
       else this.#input({ type: "unresolved", ask, message: "the edge is behind the log", hint: "it goes on by itself" })
       return undefined
     }
-    return old ? (await log.head()).first : null
+    return resumes && this.#outlet.position < ring.floor ? (await log.head()).first : null
   }
 
   #unresolved(ask: number, cause: unknown): void {

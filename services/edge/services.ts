@@ -2,7 +2,6 @@
 import type { Nats } from "#nats/connection.ts"
 import { jetStreamLog } from "#nats/log-jetstream.ts"
 import { REPLAYS, RING_BYTES, RING_EVENTS, RING_TURN_MS, RING_WARM_EVENTS } from "#protocol/limits.ts"
-import { Accesses } from "./access.ts"
 import { Replays } from "./replay.ts"
 import { natsRequests } from "./requests.ts"
 import { Turns } from "./turns.ts"
@@ -11,14 +10,11 @@ import type { Services } from "./world.ts"
 /** `defect` is told of every mistake of ours that ended a connection. */
 export const edgeServices = (nats: Nats, defect: (cause: unknown) => void): Services => {
   const log = jetStreamLog(nats)
-  const requests = natsRequests(nats)
-  const turns = new Turns(RING_TURN_MS)
   return {
     log,
-    requests,
-    accesses: new Accesses(requests, turns),
+    requests: natsRequests(nats),
     replays: new Replays(log, REPLAYS),
-    turns,
+    turns: new Turns(RING_TURN_MS),
     now: Date.now,
     random: Math.random,
     ring: { events: RING_EVENTS, bytes: RING_BYTES },

@@ -11,6 +11,7 @@ import { BATCH_BYTES, BATCH_MESSAGES } from "#protocol/limits.ts"
 import { nowMs } from "#observe/metrics.ts"
 import { isAccessEntity } from "#protocol/subject.ts"
 import type { Following, LogMessage } from "#nats/log.ts"
+import { Accesses } from "./access.ts"
 import { Commands } from "./command.ts"
 import type { Connection } from "./connection.ts"
 import { Entities } from "./entities.ts"
@@ -125,6 +126,7 @@ export const openTail = async (services: Services, lost: (why: string) => void):
 
   const world: World = {
     ...services,
+    accesses: new Accesses(requests, services.turns),
     epochs,
     entities,
     commands: new Commands(requests, (entity) => entities.isTracked(entity)),

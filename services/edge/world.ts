@@ -20,7 +20,6 @@ import type { Turns } from "./turns.ts"
 export interface Services {
   readonly log: Log
   readonly requests: Requests
-  readonly accesses: Accesses
   readonly replays: Replays
   readonly turns: Turns
   /** Milliseconds since 1970. */
@@ -35,6 +34,8 @@ export interface Services {
 }
 
 export interface World extends Omit<Services, "ring"> {
+  /** Of this numbering alone: an answer about a sequence of another one must not be shared. */
+  readonly accesses: Accesses
   readonly epochs: Epochs
   readonly entities: Entities
   readonly commands: Commands

@@ -10,7 +10,6 @@ import { RequestError } from "#protocol/request.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
 import { until } from "#test/support/until.ts"
-import { Accesses } from "../../services/edge/access.ts"
 import type { Connection } from "../../services/edge/connection.ts"
 import type { Edge } from "../../services/edge/edge.ts"
 import { runEdge } from "../../services/edge/edge.ts"
@@ -188,13 +187,11 @@ const simulate = async (random: Random, steps: number, losses: boolean): Promise
     command: () => Promise.reject(new Error("no commands")),
     changeAccess: () => Promise.reject(new Error("no commands")),
   }
-  const turns = new Turns(5)
   const services: Services = {
     log: truth.log,
     requests,
-    accesses: new Accesses(requests, turns),
     replays: new Replays(truth.log, 2),
-    turns,
+    turns: new Turns(5),
     now: Date.now,
     random: random.next,
     ring: { events: 6 + random.int(30), bytes: 1_000_000 },

@@ -4,6 +4,7 @@
  */
 import type { Pattern } from "#protocol/grant.ts"
 import { matches, normalise } from "#protocol/grant.ts"
+import { CURSOR_VIEW_BYTES } from "#protocol/limits.ts"
 import type { ViewAsk } from "#protocol/request.ts"
 import type { Viewed } from "../../services/edge/requests.ts"
 import type { Address } from "#protocol/subject.ts"
@@ -15,7 +16,8 @@ export const ENTITIES = ["task", "note"] as const
 /** Who may do what is in the log as well, and seen by whoever was granted it by name. */
 export const ACCESS_ENTITIES = ["_grant", "_member"] as const
 export const SCOPES = ["a", "b", "c", null] as const
-export const IDS = ["1", "2", "3", "4", "5"] as const
+/** One is so long that no cursor spells a view out that names it: then the log must tell what its holder was in the middle of. */
+export const IDS = ["1", "2", "3", "4", "5".repeat(CURSOR_VIEW_BYTES)] as const
 
 interface Grant {
   readonly id: string
