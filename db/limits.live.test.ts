@@ -1,6 +1,6 @@
 /** Bounds that SQL and TypeScript both know are the same. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
-import { ENTITY_CODE_CHARS, LARGE_IMAGE_BYTES, MUTATION_ID_CHARS, ROW_BYTES, SETTING_BYTES, TOKEN_BYTES } from "#protocol/limits.ts"
+import { ENTITY_CODE_CHARS, LARGE_IMAGE_BYTES, MUTATION_ID_CHARS, PRINCIPAL_LOCKS, ROW_BYTES, SETTING_BYTES, TOKEN_BYTES } from "#protocol/limits.ts"
 import { encodeToken, isEntityCode } from "#protocol/subject.ts"
 import { openDatabase, refusal } from "#test/support/database.ts"
 import type { TestDatabase } from "#test/support/database.ts"
@@ -34,6 +34,11 @@ describe("bounds in SQL", () => {
 
   it("agree on what is too large to be read with others", async () => {
     expect(await db.sql`select tide.large_bytes() as large`).toEqual([{ large: LARGE_IMAGE_BYTES }])
+  })
+
+  it("agree on how many locks principals share", async () => {
+    expect(await db.sql`select authz.principal_locks() as locks, bool_and(authz.lock_of('user:' || i) between 0 and ${PRINCIPAL_LOCKS - 1}) as within, authz.lock_of('everyone') as everyone
+      from generate_series(1, 1000) i`).toEqual([{ locks: PRINCIPAL_LOCKS, within: true, everyone: PRINCIPAL_LOCKS }])
   })
 
   it("agree on codes, ids of mutations and pages", async () => {

@@ -204,6 +204,11 @@ export const REBUILD_IDLE_S = 10
 
 /** Characters of a mutation's id: a UUID and some more (db/functions/06_mutate.sql says the same). */
 export const MUTATION_ID_CHARS = 200
+/**
+ * Locks that all principals but everyone share by a hash, and scopes likewise (authz.principal_locks): a tenth of what a Postgres of default
+ * settings has room for, so that a bulk revocation, which takes them all, and several users of very many roles fit. A power of two.
+ */
+export const PRINCIPAL_LOCKS = 512
 /** Seconds to wait for a connection: a database that fails over takes longer, and the caller tries again. */
 export const POSTGRES_CONNECT_S = 10
 /** Seconds at most between tries to reach Postgres again: the driver's own default waits up to 20. */
