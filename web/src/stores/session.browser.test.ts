@@ -77,3 +77,38 @@ test("without a server the pill says so, and edits wait in its list", async () =
   sync.discard(id)
   expect(sync.waitingEdits).toEqual([])
 })
+
+/** A server that refuses every token as one of somebody who was signed out. */
+class Dismissing {
+  static readonly OPEN = 1
+  onopen: (() => void) | null = null
+  onmessage: ((event: { readonly data: string }) => void) | null = null
+  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null = null
+  onerror: (() => void) | null = null
+  readonly readyState = 1
+  constructor() {
+    setTimeout(() => this.onopen?.())
+  }
+  send(): void {
+    setTimeout(() => {
+      this.onmessage?.({ data: JSON.stringify({ type: "ERROR", payload: { code: "signed_out", message: "this session was signed out", hint: "" } }) })
+      this.onclose?.({ code: 4001, reason: "unauthorised" })
+    })
+  }
+  close(): void {}
+}
+
+test("whoever was signed out while away finds the door, why, and nothing of theirs", async () => {
+  await useSession().signIn("ada")
+  await draft("forgotten")
+  await current.value!.replica.close()
+  vi.stubGlobal("WebSocket", Dismissing)
+  expect(await reload()).toBe(true)
+  await expect.poll(() => useSession().user).toBeNull()
+  expect(useSession().farewell).toMatch(/^You were signed out/)
+  expect([localStorage.length, sessionStorage.length, current.value]).toEqual([0, 0, null])
+  expect(await reload()).toBe(false)
+  vi.stubGlobal("WebSocket", class {})
+  await useSession().signIn("ada")
+  expect([useSession().farewell, drafts()]).toEqual([null, []])
+})

@@ -17,6 +17,8 @@ interface Kept {
   readonly token: string
 }
 
+const DISMISSED = "You were signed out. What was yours on this device is removed, unsent changes and drafts too."
+
 const kept = (): Kept | null => {
   try {
     const found = JSON.parse(sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY) ?? "null") as Partial<Kept> | null
@@ -46,6 +48,8 @@ const demoToken = async (user: string): Promise<string> => {
 export const useSession = defineStore("session", () => {
   const user = ref<string | null>(null)
   const token = ref<string | null>(null)
+  /** Why nobody is signed in, for people; null where they left by themselves, or never came. */
+  const farewell = ref<string | null>(null)
 
   /** One opening or closing after the other: a database is opened once. */
   let last: Promise<unknown> = Promise.resolve()
@@ -63,10 +67,11 @@ export const useSession = defineStore("session", () => {
       user: who.user,
       token: who.token,
       subscriptions: ALWAYS.map((entityCode) => ({ entityCode })),
-      onForgotten: () => {
+      onForgotten: (dismissed) => {
         if (user.value !== who.user) return
         unkeep()
         show(null, null)
+        if (dismissed) farewell.value = DISMISSED
       },
       renew: async () => {
         const fresh = await demoToken(who.user)
@@ -107,6 +112,7 @@ export const useSession = defineStore("session", () => {
   /** Rejects with SignInError. The same person again keeps what waits on the device; another one finds their own. */
   const signIn = async (who: string): Promise<void> => {
     const fresh = await demoToken(who)
+    farewell.value = null
     keep({ user: who, token: fresh })
     await inTurn(async () => {
       if (current.value?.replica.user === who) current.value.replica.setToken(fresh)
@@ -123,5 +129,5 @@ export const useSession = defineStore("session", () => {
       await was?.replica.forget()
     })
 
-  return { user, token, restore, signIn, signOut }
+  return { user, token, farewell, restore, signIn, signOut }
 })

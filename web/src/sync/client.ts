@@ -33,6 +33,8 @@ export interface ReplicaOptions {
   readonly renew?: () => Promise<string>
   readonly openSocket?: OpenSocket
   readonly onNews?: (news: News) => void
+  /** The user was signed out: `forget` is what a device should do. */
+  readonly onDismissed?: () => void
   readonly now?: () => number
   readonly random?: () => number
 }
@@ -52,6 +54,7 @@ export const createReplica = async (options: ReplicaOptions): Promise<Replica> =
     openSocket: options.openSocket ?? openWebSocket,
     random: options.random ?? Math.random,
     onNews: options.onNews ?? (() => {}),
+    onDismissed: options.onDismissed ?? (() => {}),
   })
   await engine.start()
   return {

@@ -29,6 +29,8 @@ export interface EngineOptions {
   readonly openSocket: OpenSocket
   /** What was lost, gained or removed, once it is certain. */
   readonly onNews: (news: News) => void
+  /** The user was signed out: what the device holds is to be forgotten. Nothing is tried any more until there is another token. */
+  readonly onDismissed: () => void
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** In [0, 1). */
@@ -144,6 +146,8 @@ export const createEngine = (options: EngineOptions): Engine => {
           () => {},
         )
         return
+      case "dismiss":
+        return options.onDismissed()
       case "results":
         return pusher.answer(effect.results)
       case "postpone":

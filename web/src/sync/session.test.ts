@@ -94,6 +94,23 @@ describe("an ending", () => {
     expect(session.phase).toBe(expected[next])
     expect(effects.filter((effect) => effect.do === "wait")).toMatchObject(session.phase === "waiting" ? [{ next }] : [])
   })
+  test("of somebody who was signed out asks for no token and has the device forget, wherever it stood", () => {
+    const out = frame({ type: "ERROR", payload: { code: "signed_out", message: "", hint: "" } })
+    for (const phase of ["joining", "catching-up", "live"] as const) {
+      const [told] = step(at(phase), out)
+      expect(told.phase).toBe(phase)
+      const [ended, effects] = step(told, { type: "closed", code: 4001, reason: "" })
+      expect([ended.phase, ended.token, ended.held.cursor, dos(effects)]).toEqual(["signed-out", null, null, ["dismiss"]])
+    }
+    // Of a token that was to take the place of this one, which is still good; and an ending that is of the network.
+    const [goesOn] = step(step(at("live"), out)[0], frame({ type: "PONG", payload: {} }))
+    expect(dos(step(goesOn, { type: "closed", code: 4001, reason: "" })[1])).toEqual(["renew"])
+    expect(dos(step(step(at("live"), out)[0], { type: "closed", code: 1006, reason: "" })[1])).toEqual(["close", "wait"])
+  })
+  test("at the token's end keeps what is held, and asks for another", () => {
+    const [ended, effects] = step(at("live"), { type: "closed", code: 4002, reason: "" })
+    expect([ended.phase, ended.held.cursor, dos(effects)]).toEqual(["signed-out", "c5", ["renew"]])
+  })
   test("a server that refuses its own tokens is not asked for ever", () => {
     let session = at("joining")
     const asked = [1, 2, 3, 4].map(() => {

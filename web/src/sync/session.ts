@@ -7,7 +7,7 @@
  * said up to some one position, with nothing left out.
  *
  *     stopped      not leading, or closed
- *     signed-out   needs a token; data and edits stay
+ *     signed-out   needs a token; data and edits stay, unless the user was dismissed
  *     refused      another try would end the same way (a reload may help)
  *     waiting      between two tries
  *     connecting   a socket is being opened
@@ -48,6 +48,8 @@ export interface Session {
   readonly progress: { readonly done: number; readonly of: number }
   /** Of the last HEARTBEAT. */
   readonly lagMs: number
+  /** The last frame said that the user was signed out: what ends now ends for good. */
+  readonly isDismissed: boolean
   /** Why the phase is `refused`, or the last try failed: for people. */
   readonly reason: string | null
 }
@@ -93,6 +95,8 @@ export type Effect =
   | { readonly do: "watch"; readonly ms: number }
   /** A new token is wanted. */
   | { readonly do: "renew" }
+  /** The user was signed out, by themselves elsewhere or by somebody who may: the device forgets what is theirs. */
+  | { readonly do: "dismiss" }
   | { readonly do: "results"; readonly results: ReadonlyArray<MutationResult> }
   /** Edits sent are not answered now: send them again after `ms`. */
   | { readonly do: "postpone"; readonly ms: number }
@@ -119,6 +123,7 @@ export const newSession = (token: string | null, asked: ReadonlyArray<Wanted>): 
   unanswered: 0,
   progress: { done: 0, of: 0 },
   lagMs: 0,
+  isDismissed: false,
   reason: null,
 })
 
@@ -129,7 +134,7 @@ const stay = (session: Session): Step => [session, []]
 const connect = (session: Session): Step =>
   session.token === null
     ? [{ ...session, phase: "signed-out" }, [{ do: "renew" }]]
-    : [{ ...session, phase: "connecting" }, [{ do: "connect" }, { do: "watch", ms: JOIN_MS }]]
+    : [{ ...session, phase: "connecting", isDismissed: false }, [{ do: "connect" }, { do: "watch", ms: JOIN_MS }]]
 
 const start: Cell<"start"> = (session, { held }) => connect({ ...session, held, failed: 0, misfits: 0 })
 const stop = (session: Session): Step => [{ ...session, phase: "stopped" }, [{ do: "close" }]]
@@ -142,6 +147,8 @@ const wait = (session: Session, next: "now" | "later", ms?: number): Step => [
 const closed: Cell<"closed"> = (session, { code, reason }) => {
   const next = nextAfter(code)
   if (next === "stop") return [{ ...session, phase: "refused", reason: reason || `the server ended the connection (${code})` }, []]
+  // No token is asked for in silence: that would undo it.
+  if (next === "sign-in" && session.isDismissed) return [{ ...session, phase: "signed-out", token: null, held: NOTHING_HELD }, [{ do: "dismiss" }]]
   if (next === "sign-in") {
     // A server that refuses every token it gives out is not asked for a third.
     return [{ ...session, phase: "signed-out", token: null, failed: session.failed + 1 }, session.failed < 2 ? [{ do: "renew" }] : []]
@@ -199,6 +206,10 @@ const join = (session: Session): Step => {
   effects.push({ do: "send", frame: { type: "SUBSCRIBE", payload: { subscriptions: asked, ...(held.cursor === null ? {} : { cursor: held.cursor }) } } })
   return [{ ...session, phase: "catching-up", held: held.cursor === null ? NOTHING_HELD : held, unanswered: 1, progress: { done: 0, of: 0 } }, effects]
 }
+
+/** An ERROR that says `signed_out`, and the close with `unauthorised` after it, are an end. Alone it speaks of a token that was to take this one's place. */
+const dismissed = (cell: Cell<"frame">): Cell<"frame"> => (session, input) =>
+  cell({ ...session, isDismissed: input.frame.type === "ERROR" && input.frame.payload.code === "signed_out" }, input)
 
 const joining: Cell<"frame"> = (session, { frame }) => {
   if (frame.type === "AUTH_SUCCESS") return join(session)
@@ -303,9 +314,9 @@ export const TABLE: Table = {
   "refused": { ...nothing, start: stay, stop, hurry: connect },
   "waiting": { ...nothing, start: stay, stop, due: connect, hurry: connect },
   "connecting": { ...connected, token: keepToken, asked: keepAsked, frame: stay, opened: authenticate, hurry: stay, doubt: stay },
-  "joining": { ...connected, token: keepToken, asked: keepAsked, frame: joining, hurry: stay, doubt: stay },
-  "catching-up": { ...connected, token: refreshToken, asked: askAgain, frame: receive },
-  "live": { ...connected, token: refreshToken, asked: askAgain, frame: receive },
+  "joining": { ...connected, token: keepToken, asked: keepAsked, frame: dismissed(joining), hurry: stay, doubt: stay },
+  "catching-up": { ...connected, token: refreshToken, asked: askAgain, frame: dismissed(receive) },
+  "live": { ...connected, token: refreshToken, asked: askAgain, frame: dismissed(receive) },
 }
 
 export const step = (session: Session, input: Input): Step => (TABLE[session.phase][input.type] as Cell<Input["type"]>)(session, input)

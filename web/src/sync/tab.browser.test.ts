@@ -179,3 +179,37 @@ const asked = <T>(request: IDBRequest<T>): Promise<T> =>
     request.onsuccess = () => resolve(request.result)
     request.onerror = () => reject(request.error)
   })
+
+test("whoever was signed out is forgotten in every tab, what waits included, and no token is asked for in silence", async () => {
+  const told: Array<boolean> = []
+  let renewals = 0
+  const options = { onForgotten: (dismissed: boolean) => void told.push(dismissed), renew: async () => `token ${++renewals}` }
+  const first = await open(options)
+  await first.replica.settled()
+  const second = await open(options)
+  await until(() => second.replica.status$.value.kind === "live")
+  edge.holdMutations = true
+  update(first, "unsent")
+  await second.replica.store.writeDrafts([{ key: "task|t|title", entity: "task", entityId: "t", scope: "p1", field: "title", value: "a draft", at: 0 }], [])
+  await until(() => edge.received.some((frame) => frame.type === "MUTATE"))
+  edge.say({ type: "ERROR", payload: { code: "signed_out", message: "this session was signed out", hint: "" } })
+  edge.disconnect(4001)
+  await until(() => told.length === 2)
+  expect([told, renewals]).toEqual([[true, true], 0])
+  const again = await open()
+  expect([again.replica.store.docs.size, again.replica.store.edits.size, again.replica.store.drafts.size]).toEqual([0, 0, 0])
+})
+
+test("whose token has ended keeps what waits, and goes on with the next one", async () => {
+  const tab = await open()
+  await tab.replica.settled()
+  edge.reachable = false
+  update(tab, "kept")
+  edge.disconnect(4002)
+  await until(() => tab.replica.status$.value.kind === "signed-out")
+  expect([title(tab), tab.replica.store.edits.size]).toEqual(["old", 1])
+  edge.reachable = true
+  tab.replica.setToken("good")
+  await tab.replica.settled()
+  expect([title(tab), atServer()]).toEqual(["kept", "kept"])
+})

@@ -28,8 +28,8 @@ export interface TabOptions<Notice = never> {
   /** Held by every tab for as long as it lives. */
   readonly subscriptions: ReadonlyArray<Wanted>
   readonly renew?: () => Promise<string>
-  /** Somebody signed this person out in another tab: this replica is closed by now. */
-  readonly onForgotten?: () => void
+  /** This person was signed out, in another tab or (`dismissed`) by the server: this replica is closed by now. */
+  readonly onForgotten?: (dismissed: boolean) => void
   /** What people may want to hear of what was lost or gained: little, and plain data, for it goes to every tab. Null: nothing. */
   readonly summarise?: (news: News) => Notice | null
   /** Told to every tab that is in front, or to whichever comes to the front first. */
@@ -46,7 +46,7 @@ type Message<Notice> =
   | { readonly type: "bye"; readonly tab: string }
   | { readonly type: "token"; readonly token: string }
   | { readonly type: "hurry" }
-  | { readonly type: "forgotten" }
+  | { readonly type: "forgotten"; readonly dismissed: boolean }
   | { readonly type: "notice"; readonly id: string; readonly notice: Notice }
   /** Somebody has seen it. */
   | { readonly type: "noticed"; readonly id: string }
@@ -131,11 +131,13 @@ export const openTab = async <Notice = never>(options: TabOptions<Notice>): Prom
     notice(id, what)
   }
 
+  const onDismissed = (): void => void forget(true).then(() => options.onForgotten?.(true))
+
   const lead = async (): Promise<void> => {
     // What another leader wrote last may still be on its way here.
     if (hadLeader) await store.refresh()
     if (closed || engine !== null) return
-    engine = createEngine({ store, url, token, status$, openSocket, asked: all.asked(), renew: renew ?? null, onNews, now: Date.now, random: Math.random })
+    engine = createEngine({ store, url, token, status$, openSocket, asked: all.asked(), renew: renew ?? null, onNews, onDismissed, now: Date.now, random: Math.random })
     say({ type: "hello" })
     await engine.start()
   }
@@ -177,7 +179,7 @@ export const openTab = async <Notice = never>(options: TabOptions<Notice>): Prom
       case "noticed":
         return void unseen.delete(data.id)
       case "forgotten":
-        return void close().then(() => options.onForgotten?.())
+        return void close().then(() => options.onForgotten?.(data.dismissed))
     }
   }
   const following = status$.subscribe(sayStatus)
@@ -221,6 +223,14 @@ export const openTab = async <Notice = never>(options: TabOptions<Notice>): Prom
     await store.close()
   }
 
+  const forget = async (dismissed: boolean): Promise<void> => {
+    if (closed) return
+    say({ type: "forgotten", dismissed })
+    await end()
+    await store.destroy()
+    await erase(user)
+  }
+
   return {
     user,
     store,
@@ -236,13 +246,7 @@ export const openTab = async <Notice = never>(options: TabOptions<Notice>): Prom
     hurry,
     settled: () => settled(store, status$),
     close,
-    forget: async () => {
-      if (closed) return
-      say({ type: "forgotten" })
-      await end()
-      await store.destroy()
-      await erase(user)
-    },
+    forget: () => forget(false),
   }
 }
 
