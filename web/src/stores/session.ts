@@ -8,7 +8,9 @@ import type { Current } from "../data/replica.ts"
 import { current } from "../data/replica.ts"
 import { createViews } from "../data/view.ts"
 import { ALWAYS } from "../data/entities.ts"
+import { summarise } from "../data/news.ts"
 import { openTab } from "../sync/tab.ts"
+import { useNews } from "./news.ts"
 
 const KEY = "tideline.session"
 
@@ -46,6 +48,7 @@ const demoToken = async (user: string): Promise<string> => {
 }
 
 export const useSession = defineStore("session", () => {
+  const news = useNews()
   const user = ref<string | null>(null)
   const token = ref<string | null>(null)
   /** Why nobody is signed in, for people; null where they left by themselves, or never came. */
@@ -72,6 +75,10 @@ export const useSession = defineStore("session", () => {
         unkeep()
         show(null, null)
         if (dismissed) farewell.value = DISMISSED
+      },
+      summarise,
+      onNotice: (notice) => {
+        if (user.value === who.user) news.notice = notice
       },
       renew: async () => {
         const fresh = await demoToken(who.user)

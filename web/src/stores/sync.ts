@@ -43,12 +43,16 @@ export const useSync = defineStore("sync", () => {
     { immediate: true, flush: "sync" },
   )
 
+  /** What is not there may come yet: nobody need be told that it is gone. */
+  const settling = computed(() => status.value.kind === "catching-up" || (status.value.kind === "live" && status.value.settling === true))
+
   const replica = computed(() => current.value?.replica ?? null)
   return {
     status,
     /** Edits that the server has not applied, oldest first. */
     waitingEdits,
     firstVisit,
+    settling,
     lastLive,
     /** Sends a denied, invalid or clashing edit again as it is. */
     retry: (id: string): void => replica.value?.retry(id),

@@ -45,6 +45,8 @@ export const useToasts = defineStore("toasts", () => {
   }
   /** The toast ends; what it announced is done. */
   const close = (id: number): void => drop(id)?.done?.()
+  /** The toast ends, and what it announced is not done. */
+  const withdraw = (id: number): void => void drop(id)
   const press = (id: number): void => drop(id)?.button?.press()
   /** Undoes the newest that can be. */
   const undoLast = (): boolean => {
@@ -55,5 +57,5 @@ export const useToasts = defineStore("toasts", () => {
   /** While the pointer or the focus is on it, a toast waits. */
   const hold = (id: number): void => clearTimeout(timers.get(id))
 
-  return { toasts, show, close, press, undoLast, hold, start }
+  return { toasts, show, close, withdraw, press, undoLast, hold, start }
 })

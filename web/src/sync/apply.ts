@@ -72,8 +72,7 @@ export const createApplier = ({ store, onApplied, isAsked, onNews, onFailed, now
   const tombstones = new Set([...store.docs.values()].filter((doc) => doc.data === null).map((doc) => doc.key))
 
   /** What does not move but takes away. */
-  const takeAway = async (item: Exclude<Item, AcceptedMoving>): Promise<void> => {
-    if (item === "look") return losses.settle(false)
+  const takeAway = async (item: Exclude<Item, AcceptedMoving | "look">): Promise<void> => {
     if (item === "forget") return startOver(() => true, NOTHING_HELD)
     const { frame, held, letGo } = item
     if (frame.type === "RESET") {
@@ -145,6 +144,12 @@ export const createApplier = ({ store, onApplied, isAsked, onNews, onFailed, now
   const run = async (): Promise<void> => {
     while (queue.length > 0) {
       const first = queue[0]!
+      if (first === "look") {
+        // First off the queue: what is written from here on asks for another look.
+        queue.shift()
+        await losses.settle(false)
+        continue
+      }
       if (!isMoving(first)) {
         await takeAway(first)
         queue.shift()

@@ -120,7 +120,8 @@ export const createLosses = ({ store, isAsked, onNews }: LossesOptions): Losses 
         gone: [...missing.values()].filter(({ key }) => !isHeld(store, key)),
         gained: [...given].flatMap((key) => (isHeld(store, key) ? [store.docs.get(key)!] : [])),
         edits: [...dropped.edits, ...edits].filter((edit) => edit.state !== "applied"),
-        drafts: [...dropped.drafts, ...drafts],
+        // One of a field, though another tab may have typed on. What comes still later belongs to what was said already.
+        drafts: certain || missing.size > 0 ? [...new Map([...dropped.drafts, ...drafts].map((draft) => [draft.key, draft])).values()] : [],
       }
       const forgot = lost.size + missing.size + edits.length + drafts.length > 0
       lost.clear()

@@ -25,7 +25,7 @@ afterEach(() => {
   frames.clear()
 })
 
-const open = async (options: Partial<TabOptions> = {}): Promise<Tab> => {
+const open = async (options: Partial<TabOptions<string>> = {}): Promise<Tab> => {
   const frame = document.createElement("iframe")
   frames.add(frame)
   const loaded = new Promise<typeof OpenTab>((resolve) => {
@@ -109,18 +109,81 @@ test("thirty entity types take no more collections than one", async () => {
   expect(tab.replica.documents().size).toBe(30)
 })
 
-test("what is revoked leaves the disk, with its edits", async () => {
-  edge.write([{ entity: "task", id: "s", scope: "p2", data: { title: "a secret" } }])
-  const tab = await open()
-  await tab.replica.settled()
+test("what is lost leaves every tab and the disk at once: documents, edits, drafts, and what another tab still types", async () => {
+  edge.write([{ entity: "task", id: "hidden-id", scope: "p2", data: { title: "a secret" } }])
+  const notices: Array<string> = []
+  const watched = (name: string): Partial<TabOptions<string>> => ({
+    summarise: ({ lost, edits, drafts }) => `${lost.map((doc) => doc.id).join()} ${edits.length} ${drafts.length}`,
+    onNotice: (notice) => notices.push(`${name}: ${notice}`),
+  })
+  const first = await open(watched("first"))
+  await first.replica.settled()
+  const second = await open(watched("second"))
+  await until(() => second.replica.documents().size === 2)
+  const type = (value: string): Promise<void> =>
+    second.replica.store.writeDrafts([{ key: "task|hidden-id|title", entity: "task", entityId: "hidden-id", scope: "p2", field: "title", value, at: 0 }], [])
   edge.holdMutations = true
-  tab.replica.edit({ entity: "task", entityId: "s", scope: "p2", op: "update", data: { title: "a secret edit" } })
-  await until(() => edge.received.some((frame) => frame.type === "MUTATE"))
+  second.replica.edit({ entity: "task", entityId: "hidden-id", scope: "p2", op: "update", data: { title: "a secret edit" } })
+  await type("a secret draft")
+  await until(() => edge.received.some((frame) => frame.type === "MUTATE") && first.replica.store.drafts.size === 1)
+  expect(await onDisk()).toContain("secret")
   edge.allow(["p1"])
-  await until(() => tab.replica.documents().size === 1 && tab.replica.store.edits.size === 0)
-  await tab.replica.close()
-  expect(await onDisk()).not.toContain("secret")
-  expect(await onDisk()).toContain("old")
+  await type("a secret draft, one letter more")
+  await until(() => [first, second].every(({ replica }) => replica.documents().size === 1 && replica.store.edits.size + replica.store.drafts.size === 0))
+  await type("a secret draft, long after")
+  await expect.poll(onDisk).not.toMatch(/secret|hidden-id/)
+  for (const { replica } of [first, second]) expect(replica.store.drafts.size).toBe(0)
+  expect(notices.filter((notice) => notice.endsWith(": hidden-id 1 1")).sort()).toEqual(["first: hidden-id 1 1", "second: hidden-id 1 1"])
+})
+
+test.for([
+  ["before it was told", "HEARTBEAT"],
+  ["before it was certain", "ACCESS_REVOKED"],
+] as const)("a revocation is finished by the next tab when the one with the socket dies %s", async ([, last]) => {
+  edge.write([{ entity: "task", id: "s", scope: "p2", data: { title: "a secret" } }])
+  const first = await open()
+  await first.replica.settled()
+  const second = await open()
+  await until(() => second.replica.documents().size === 2)
+  await second.replica.store.writeDrafts([{ key: "task|s|title", entity: "task", entityId: "s", scope: "p2", field: "title", value: "a secret draft", at: 0 }], [])
+  let through: Array<string> = []
+  edge.network = (frames) => {
+    const end = frames.findIndex((frame) => frame.type === last)
+    through = frames.slice(0, end + 1).map((frame) => frame.type)
+    return { frames: frames.slice(0, end + 1), cut: false }
+  }
+  edge.allow(["p1"])
+  expect(through.at(-1)).toBe(last)
+  edge.network = (frames) => ({ frames, cut: false })
+  first.vanish()
+  edge.disconnect()
+  await until(() => second.replica.documents().size === 1 && second.replica.store.drafts.size === 0)
+  await second.replica.settled()
+  await expect.poll(onDisk).not.toContain("secret")
+})
+
+test("a copy of the device that is put back holds documents of then, until it is told the access of now", async () => {
+  edge.write([{ entity: "task", id: "s", scope: "p2", data: { title: "a secret" } }])
+  const first = await open()
+  await first.replica.settled()
+  await first.replica.store.writeDrafts([{ key: "task|s|title", entity: "task", entityId: "s", scope: "p2", field: "title", value: "a secret draft", at: 0 }], [])
+  await first.replica.close()
+  const copy = await copyDisk()
+  const second = await open()
+  await second.replica.settled()
+  edge.allow(["p1", "p3"])
+  edge.write([{ entity: "task", id: "g", scope: "p3", data: { title: "years old" } }])
+  await until(() => !second.replica.documents().has("task|s"))
+  await second.replica.close()
+  await restoreDisk(copy)
+  edge.reachable = false
+  const third = await open()
+  expect([...third.replica.documents().keys()].sort()).toEqual(["task|s", "task|t"])
+  edge.reachable = true
+  third.replica.hurry()
+  await third.replica.settled()
+  expect([...third.replica.documents().keys()].sort()).toEqual(["task|g", "task|t"])
+  await expect.poll(onDisk).not.toContain("secret")
 })
 
 test("two people on one browser never see each other's data, and a sign-out leaves nothing in any tab", async () => {
@@ -173,6 +236,29 @@ const onDisk = async (): Promise<string> => {
     database.close()
   }
   return texts.join("\n")
+}
+type Copy = ReadonlyArray<{ readonly name: string; readonly stores: ReadonlyArray<{ readonly store: string; readonly rows: ReadonlyArray<unknown> }> }>
+const copyDisk = async (): Promise<Copy> => {
+  const copy: Array<Copy[number]> = []
+  for (const name of await names()) {
+    const database = await asked(indexedDB.open(name))
+    const stores: Array<Copy[number]["stores"][number]> = []
+    for (const store of database.objectStoreNames) stores.push({ store, rows: await asked(database.transaction(store).objectStore(store).getAll()) })
+    copy.push({ name, stores })
+    database.close()
+  }
+  return copy
+}
+const restoreDisk = async (copy: Copy): Promise<void> => {
+  for (const { name, stores } of copy) {
+    const database = await asked(indexedDB.open(name))
+    for (const { store, rows } of stores) {
+      const into = database.transaction(store, "readwrite").objectStore(store)
+      await asked(into.clear())
+      for (const row of rows) await asked(into.put(row))
+    }
+    database.close()
+  }
 }
 const asked = <T>(request: IDBRequest<T>): Promise<T> =>
   new Promise((resolve, reject) => {

@@ -34,6 +34,12 @@ export const useFiles = (): Readonly<ShallowRef<Picture>> => {
       versions.set(id, version)
       if (!first) for (const path of withFolders(id)) glows.set(path, (glows.get(path) ?? 0) + 1)
     }
+    // Of files that are gone, or may not be seen any more, nothing is remembered.
+    if (versions.size > docs.length) {
+      const there = new Set(docs.flatMap(({ id }) => withFolders(id)))
+      for (const id of versions.keys()) if (!there.has(id)) versions.delete(id)
+      for (const path of glows.keys()) if (!there.has(path)) glows.delete(path)
+    }
     // What one finds on opening the page is not news.
     first = docs.length === 0
     const files = docs.map((doc) => doc.row)

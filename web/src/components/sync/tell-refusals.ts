@@ -9,6 +9,9 @@ import { useSync } from "../../stores/sync.ts"
 import { UNDO, useToasts } from "../../stores/toasts.ts"
 import { useWorkspace } from "../../stores/workspace.ts"
 
+/** Milliseconds within which a revocation that was in the way of an edit has arrived too. */
+const LOSS_MS = 600
+
 export const tellRefusals = (): void => {
   const sync = useSync()
   const toasts = useToasts()
@@ -28,7 +31,12 @@ export const tellRefusals = (): void => {
   }
   const tell = (edit: StoredEdit): void => {
     if (edit.state === "waiting" || edit.state === "applied") return
-    told.set(edit.id, say(edit))
+    if (edit.state !== "denied") return void told.set(edit.id, say(edit))
+    // It may be the first sign of a loss: then the edit goes in a moment, and tell-news.ts has better words.
+    setTimeout(() => {
+      const now = sync.waitingEdits.find((one) => one.id === edit.id)
+      if (now?.state === "denied" && !told.has(edit.id)) told.set(edit.id, say(now))
+    }, LOSS_MS)
   }
   const say = (edit: StoredEdit): number => {
     const takeBack = { label: UNDO, press: () => sync.discard(edit.id) }
