@@ -18,6 +18,8 @@ export interface Person {
   readonly whenPill: (text: RegExp) => Promise<void>
   /** What IndexedDB holds: every document that is not deleted, by `entity|id`. */
   readonly documents: () => Promise<Map<string, unknown>>
+  /** The same person at another tab. */
+  readonly at: (page: Page) => Person
 }
 
 export const openBrowser = (): Promise<Browser> => chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args: ["--no-sandbox"] })
@@ -75,6 +77,7 @@ const at = (context: BrowserContext, page: Page): Person => {
         throw new Error(`the pill says ${said}, not ${text}`, { cause })
       })
     },
+    at: (other) => at(context, other),
     documents: async () => new Map(await page.evaluate(readDocuments)),
   }
 }
@@ -97,6 +100,53 @@ const readDocuments = async (): Promise<Array<[string, unknown]>> => {
   } finally {
     database.close()
   }
+}
+
+type Copy = ReadonlyArray<{ readonly name: string; readonly stores: ReadonlyArray<{ readonly store: string; readonly rows: ReadonlyArray<unknown> }> }>
+
+/** Every row of every database of the page's origin. */
+export const copyDisk = (page: Page): Promise<Copy> =>
+  page.evaluate(async () => {
+    const done = <T>(request: IDBRequest<T>): Promise<T> =>
+      new Promise((resolve, reject) => {
+        request.addEventListener("success", () => resolve(request.result))
+        request.addEventListener("error", () => reject(request.error))
+      })
+    const copy: Array<Copy[number]> = []
+    for (const { name = "" } of await indexedDB.databases()) {
+      const database = await done(indexedDB.open(name))
+      const stores: Array<Copy[number]["stores"][number]> = []
+      for (const store of database.objectStoreNames) stores.push({ store, rows: await done(database.transaction(store).objectStore(store).getAll()) })
+      copy.push({ name, stores })
+      database.close()
+    }
+    return copy
+  })
+
+/** Puts the rows back, over whatever the same databases hold now. */
+export const restoreDisk = (page: Page, copy: Copy): Promise<void> =>
+  page.evaluate(async (databases) => {
+    const done = <T>(request: IDBRequest<T>): Promise<T> =>
+      new Promise((resolve, reject) => {
+        request.addEventListener("success", () => resolve(request.result))
+        request.addEventListener("error", () => reject(request.error))
+      })
+    for (const { name, stores } of databases) {
+      const database = await done(indexedDB.open(name))
+      for (const { store, rows } of stores) {
+        const into = database.transaction(store, "readwrite").objectStore(store)
+        await done(into.clear())
+        for (const row of rows) await done(into.put(row))
+      }
+      database.close()
+    }
+  }, copy)
+
+/** All that the page's origin keeps on the device, as text. */
+export const onDisk = async (page: Page): Promise<string> => {
+  const databases = await copyDisk(page)
+  const storage = await page.evaluate(() => [localStorage, sessionStorage].flatMap((one) => Object.entries(one)) as Array<[string, string]>)
+  return JSON.stringify(Object.fromEntries([...databases.map(({ name, stores }) => [name, stores]), ...storage]))
 }
 
 /** The page's documents become what the oracle says; the failure names the first difference. */

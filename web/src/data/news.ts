@@ -8,7 +8,7 @@ export interface Notice {
   readonly lostKind: "project" | "task"
   readonly lostCount: number
   /** Tasks and projects that are not there any more, and nobody took away. */
-  readonly gone: ReadonlyArray<{ readonly id: string; readonly name: string }>
+  readonly gone: ReadonlyArray<{ readonly id: string; readonly name: string; readonly kind: "project" | "task" }>
   /** Names of projects. */
   readonly gained: ReadonlyArray<string>
   /** Own work that was removed with what it was about. */
@@ -26,7 +26,7 @@ export const summarise = ({ lost, gone, gained, edits, drafts }: News): Notice |
     lost: names(projects.length > 0 ? projects : tasks),
     lostKind: projects.length > 0 ? "project" : "task",
     lostCount: projects.length > 0 ? projects.length : tasks.length,
-    gone: [...of(gone, "project"), ...of(gone, "task")].slice(0, NAMES).map((doc) => ({ id: doc.id, name: nameOf(doc) })),
+    gone: [...of(gone, "project"), ...of(gone, "task")].slice(0, NAMES).map((doc) => ({ id: doc.id, name: nameOf(doc), kind: doc.entity === "project" ? "project" : "task" })),
     gained: names(of(gained, "project")),
     // Whoever wanted it deleted has what they wanted.
     edits: edits.filter((edit) => edit.op !== "delete").length,

@@ -14,10 +14,11 @@ it("names what somebody knew, and counts their own work", () => {
   expect(words({ lost: ["A", "B"], lostKind: "task", lostCount: 40 })).toBe("You no longer have access to 40 tasks.")
 })
 it("says that something is gone only where it stands open, or own work went with it", () => {
-  const gone = [{ id: "t", name: "Oil the winch" }]
+  const gone = [{ id: "t", name: "Oil the winch", kind: "task" as const }]
   expect(words({ gone })).toBeNull()
   expect(words({ gone }, "t")).toBe("“Oil the winch” is no longer here.")
   expect(words({ gone, edits: 1 })).toBe("“Oil the winch” is no longer here; an edit was removed.")
+  expect(words({ gone: [{ id: "p", name: "Ferry booking", kind: "project" }, ...gone, ...gone], drafts: 1 })).toBe("Ferry booking is no longer here; a draft was removed.")
   expect(words({ edits: 3 })).toBe("What you were working on is no longer here; 3 edits were removed.")
 })
 it("says what is gained", () => {

@@ -6,12 +6,15 @@ export const newsWords = (notice: Notice, open: string | null): string | null =>
   const { lost, lostKind, lostCount, gone, gained } = notice
   const removed = removedWords(notice)
   const gain = gained.length > 0 ? `${list(gained)} ${gained.length === 1 ? "is" : "are"} now shared with you` : null
-  const shown = removed === null ? gone.filter((one) => one.id === open) : gone.length > 2 ? [] : gone
+  const projects = gone.filter((one) => one.kind === "project")
+  // Beyond two, words would be a guess at which of them it was about.
+  const told = projects.length > 0 ? projects : gone.length > 2 ? [] : gone
+  const shown = removed === null ? gone.filter((one) => one.id === open) : told
   const loss =
     lostCount > 0
       ? `You no longer have access to ${lostKind === "project" ? list(lost) : lostCount === 1 ? `“${lost[0]}”` : `${lostCount} tasks`}`
       : shown.length > 0
-        ? `${list(shown.map(({ name }) => `“${name}”`))} ${shown.length === 1 ? "is" : "are"} no longer here`
+        ? `${list(shown.map(({ name, kind }) => (kind === "project" ? name : `“${name}”`)))} ${shown.length === 1 ? "is" : "are"} no longer here`
         : removed === null
           ? null
           : "What you were working on is no longer here"
