@@ -118,16 +118,6 @@ it("takes back what is revoked, and gives what is granted, while one looks", asy
   await grace.open("Ferry booking")
 })
 
-it("takes back what was revoked while one was away", async () => {
-  await grace.context.setOffline(true)
-  await grace.whenPill(/^Offline/)
-  await sql`select authz.revoke_access(principal => 'user:grace', scope => 'summer')`
-  await ada.addTask("To do", "After the revocation")
-  await grace.context.setOffline(false)
-  await grace.card("After the revocation").waitFor()
-  await grace.page.getByRole("link", { name: /^Summer regatta/ }).waitFor({ state: "detached" })
-})
-
 it("says so when an edit is not allowed, and takes it back on request", async () => {
   const barbara = await signIn(browser, stack.webUrl, "Barbara")
   await barbara.open("Website")
