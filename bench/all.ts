@@ -12,8 +12,9 @@ import { relayLatency } from "./relay-latency.ts"
 import { relaySustained } from "./relay-sustained.ts"
 import { authzRevoke } from "./revoke.ts"
 import { revokeCrowd } from "./revoke-crowd.ts"
+import { signOut } from "./sign-out.ts"
 import { edgeState } from "./state.ts"
 import { edgeStorm } from "./storm.ts"
 import { writeBulk, writeSingle } from "./write.ts"
 
-export const BENCHMARKS: ReadonlyArray<Benchmark> = [relayThroughput, relaySustained, relayLatency, relayIdle, relayBacklog, outboxBloat, writeSingle, writeBulk, latency, authzRevoke, revokeCrowd, authzResolve, authzRebuild, edgeFanout, edgeStorm, edgeState]
+export const BENCHMARKS: ReadonlyArray<Benchmark> = [relayThroughput, relaySustained, relayLatency, relayIdle, relayBacklog, outboxBloat, writeSingle, writeBulk, latency, authzRevoke, revokeCrowd, signOut, authzResolve, authzRebuild, edgeFanout, edgeStorm, edgeState]

@@ -14,11 +14,14 @@ export interface Client {
   /** Calls back with every CHANGES frame from now on, and `performance.now()` at which it was parsed. */
   readonly onChanges: (call: (text: string, at: number) => void) => void
   readonly close: () => void
+  /** `performance.now()` at which the edge had closed it. */
+  readonly closed: Promise<number>
 }
 
 /** Signed in, subscribed to everything there is to see of the bench's entity, and live. */
 export const openClient = async (edgeUrl: string, token: string): Promise<Client> => {
   const socket = new WebSocket(`${edgeUrl.replace("http", "ws")}/ws`, SUBPROTOCOL)
+  const closed = new Promise<number>((resolve) => socket.once("close", () => resolve(performance.now())))
   let last = ""
   let onChanges: (text: string, at: number) => void = () => {}
   let waiting: { readonly type: string; readonly text: string; readonly done: (at: number) => void } | null = null
@@ -57,5 +60,6 @@ export const openClient = async (edgeUrl: string, token: string): Promise<Client
       onChanges = call
     },
     close: () => socket.terminate(),
+    closed,
   }
 }

@@ -2920,6 +2920,8 @@ CREATE OR REPLACE FUNCTION authz.sign_out(user_id text, session text DEFAULT NUL
 AS $function$
 declare
   since timestamptz;
+  many text[];
+  until timestamptz;
 begin
   if coalesce(user_id, '') = '' or session = '' then
     raise exception '% is not a %', quote_nullable(case when session = '' then session else user_id end), case when session = '' then 'session' else 'user id' end
@@ -2933,6 +2935,18 @@ begin
   on conflict on constraint sign_outs_pkey do update
     set signed_out_at = greatest(clock_timestamp(), s.signed_out_at), signed_out_by = excluded.signed_out_by
   returning s.signed_out_at into since;
+  -- Of too many the oldest become one of all sessions, as of the youngest among them: it ends what they ended, and what else was issued before.
+  if session is not null then
+    select array_agg(o.id), max(o.signed_out_at) into many, until from (
+      select s.id, s.signed_out_at from authz.sign_outs s where s.user_id = sign_out.user_id and s.session is not null
+      order by s.signed_out_at desc, s.id offset authz.sign_outs_kept()) o;
+    if until is not null then
+      insert into authz.sign_outs as s (user_id, signed_out_at) values (sign_out.user_id, until)
+      on conflict on constraint sign_outs_pkey do update set signed_out_at = greatest(excluded.signed_out_at, s.signed_out_at), signed_out_by = excluded.signed_out_by
+      where s.signed_out_at < excluded.signed_out_at;
+      delete from authz.sign_outs s where s.id = any (many);
+    end if;
+  end if;
   return since;
 end $function$
 ;
@@ -2943,6 +2957,13 @@ CREATE OR REPLACE FUNCTION authz.sign_out_id(user_id text, session text)
  IMMUTABLE PARALLEL SAFE
  SET search_path TO 'pg_catalog', 'pg_temp'
 RETURN md5(((quote_literal(user_id) || ','::text) || quote_nullable(session)))
+;
+
+CREATE OR REPLACE FUNCTION authz.sign_outs_kept()
+ RETURNS integer
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN 1000
 ;
 
 CREATE OR REPLACE FUNCTION tide.source(entity text)

@@ -45,6 +45,27 @@ describe("authz.sign_out", () => {
     expect((await signOut("late")).getTime()).toBeGreaterThan(Date.now() + 3_000_000)
   })
 
+  it("keeps so many sessions of one user: the oldest of more become one sign-out of all", async () => {
+    const [{ kept }] = await db.sql<[{ kept: number }]>`select authz.sign_outs_kept() as kept`
+    await db.sql`insert into authz.sign_outs (user_id, session, signed_out_at) select 'many', 's' || i, now() - interval '1 day' + i * interval '1 second' from generate_series(1, ${kept}) i`
+    await db.sql`insert into authz.sign_outs (user_id, session, signed_out_at) select 'other', 's' || i, now() - interval '2 days' from generate_series(1, ${kept}) i`
+    const rows = () => db.sql<Array<{ session: string | null; age: number }>>`
+      select session, round(extract(epoch from now() - signed_out_at))::int as age from authz.sign_outs where user_id = 'many' order by signed_out_at`
+    await signOut("many", "another")
+    const after = await rows()
+    expect(after.length).toBe(kept + 1)
+    expect(after.slice(0, 2).map((row) => row.session).toSorted()).toEqual([null, "s2"].toSorted())
+    expect(after.find((row) => row.session === null)!.age).toBeGreaterThan(86_300)
+    await signOut("many", "one more")
+    expect((await rows()).map((row) => row.session)).not.toContain("s2")
+    expect((await rows()).length).toBe(kept + 1)
+    // One of all that is younger stays.
+    await signOut("many")
+    await signOut("many", "and another")
+    expect((await rows()).at(-2)).toMatchObject({ session: null })
+    expect((await db.sql`select from authz.sign_outs where user_id = 'other'`).length).toBe(kept)
+  })
+
   it.each([
     ["no user", "", null, /is not a user id/],
     ["a session without a name", "ada", "", /is not a session/],

@@ -9,7 +9,7 @@ describe("a reply", () => {
   const schema = reply(TokenReply)
 
   it("is a value", () => {
-    const value = { ok: true as const, value: { userId: "ada", expiresAt: 1, issuedAt: 0.5, sessionId: null } }
+    const value = { ok: true as const, value: { userId: "ada", expiresAt: 1, lasts: 1, issuedAt: 0.5, sessionId: null } }
     expect(Schema.decodeUnknownSync(schema)(json(Schema.encodeSync(schema)(value)))).toEqual(value)
   })
 

@@ -48,6 +48,8 @@ export const TokenRequest = Schema.Struct({ token: Schema.String, at: Schema.opt
 export const TokenReply = Schema.Struct({
   userId: Schema.String,
   expiresAt: Schema.Finite,
+  /** Seconds until `expiresAt` by authz' clock: it judged the token, and all edges end with it at once, whatever their clocks say. */
+  lasts: Schema.Finite,
   issuedAt: Schema.NullOr(Schema.Finite),
   sessionId: Schema.NullOr(Schema.String),
 })

@@ -216,11 +216,16 @@ comment on function authz.expire() is 'Deletes grants that have expired; returns
 
 -- Signing out -------------------------------------------------------------------------------------------------------------
 
+-- Sessions of one user that are kept as signed out, each by itself.
+create or replace function authz.sign_outs_kept() returns integer language sql immutable parallel safe return 1000;
+
 -- From its commit on no token of the user is good that was issued before now, or that is of the session. Once more moves the time on. Returns the time.
 create or replace function authz.sign_out(user_id text, session text default null) returns timestamptz
 language plpgsql security definer set search_path = pg_catalog, pg_temp as $$
 declare
   since timestamptz;
+  many text[];
+  until timestamptz;
 begin
   if coalesce(user_id, '') = '' or session = '' then
     raise exception '% is not a %', quote_nullable(case when session = '' then session else user_id end), case when session = '' then 'session' else 'user id' end
@@ -234,6 +239,18 @@ begin
   on conflict on constraint sign_outs_pkey do update
     set signed_out_at = greatest(clock_timestamp(), s.signed_out_at), signed_out_by = excluded.signed_out_by
   returning s.signed_out_at into since;
+  -- Of too many the oldest become one of all sessions, as of the youngest among them: it ends what they ended, and what else was issued before.
+  if session is not null then
+    select array_agg(o.id), max(o.signed_out_at) into many, until from (
+      select s.id, s.signed_out_at from authz.sign_outs s where s.user_id = sign_out.user_id and s.session is not null
+      order by s.signed_out_at desc, s.id offset authz.sign_outs_kept()) o;
+    if until is not null then
+      insert into authz.sign_outs as s (user_id, signed_out_at) values (sign_out.user_id, until)
+      on conflict on constraint sign_outs_pkey do update set signed_out_at = greatest(excluded.signed_out_at, s.signed_out_at), signed_out_by = excluded.signed_out_by
+      where s.signed_out_at < excluded.signed_out_at;
+      delete from authz.sign_outs s where s.id = any (many);
+    end if;
+  end if;
   return since;
 end $$;
 comment on function authz.sign_out(text, text) is 'Ends all sessions of a user, or one, and refuses their tokens; returns as of when';

@@ -20,7 +20,7 @@ describe("a token signed with the secret", () => {
   const refused = (token: string) => expect(verify(token)).rejects.toMatchObject({ code: "unauthorised" })
 
   it("says who it is, and until when", async () => {
-    expect(await verify(await sign({ sub: "ada", exp: second + 60 }))).toEqual({ userId: "ada", expiresAt: second + 60, issuedAt: null, sessionId: null })
+    expect(await verify(await sign({ sub: "ada", exp: second + 60 }))).toEqual({ userId: "ada", expiresAt: second + 60, lasts: 60, issuedAt: null, sessionId: null })
   })
 
   it("is refused when it is not signed, or with another secret or algorithm", async () => {
@@ -64,7 +64,7 @@ describe("a token signed with the secret", () => {
   })
 
   it("is issued for the demo with half a day to live", async () => {
-    expect(await verify(await issue("grace"))).toEqual({ userId: "grace", expiresAt: second + DEMO_TOKEN_S, issuedAt: second, sessionId: expect.stringMatching(/^[-0-9a-f]{36}$/) as string })
+    expect(await verify(await issue("grace"))).toEqual({ userId: "grace", expiresAt: second + DEMO_TOKEN_S, lasts: DEMO_TOKEN_S, issuedAt: second, sessionId: expect.stringMatching(/^[-0-9a-f]{36}$/) as string })
   })
 })
 

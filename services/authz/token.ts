@@ -55,7 +55,8 @@ export const makeTokens = (keys: TokenKeys, now: () => number, report: (problem:
       if (sessionId !== null && !isSessionId(sessionId)) throw unauthorised("the token's sid is not a session id")
       if ((payload.iat ?? 0) * 1_000 > now() + CLOCK_SKEW_S * 1_000) throw unauthorised("the token was issued in the future: clocks differ")
       if (payload.exp! * 1_000 <= now()) throw unauthorised("the token has expired")
-      return { userId: payload.sub, expiresAt: Math.min(payload.exp!, LAST_SECOND), issuedAt: payload.iat ?? null, sessionId }
+      const expiresAt = Math.min(payload.exp!, LAST_SECOND)
+      return { userId: payload.sub, expiresAt, lasts: expiresAt - now() / 1_000, issuedAt: payload.iat ?? null, sessionId }
     },
     issue: async (user, session = randomUUID()) => {
       if (keys.type !== "secret") throw new Error("tokens are issued with a secret only")

@@ -50,7 +50,7 @@ export class SignIn {
       (who) => {
         if (this.#ended) return
         this.#user = who.userId
-        this.#until(who.expiresAt)
+        this.#lasts(who.lasts)
         this.#events.signedIn(who, new Date(who.expiresAt * 1_000).toISOString())
       },
       ({ code, message, hint }) => {
@@ -78,7 +78,7 @@ export class SignIn {
         if (asked < this.#taken) return
         this.#taken = asked
         this.#events.renewed(who)
-        this.#until(who.expiresAt)
+        this.#lasts(who.lasts)
       },
       ({ code, message, hint, retryAfter }) => {
         if (!this.#ended) this.#tell(code, message, hint, retryAfter)
@@ -99,29 +99,32 @@ export class SignIn {
     })
   }
 
-  /** `expiresAt`: seconds since 1970. */
-  #until(expiresAt: number): void {
+  #lasts(seconds: number): void {
+    this.#until(performance.now() + seconds * 1_000)
+  }
+
+  /** `end` by the machine's steady clock: what others set theirs to is no concern of a token that is good for so long. */
+  #until(end: number): void {
     clearTimeout(this.#timer)
-    const left = expiresAt * 1_000 - this.#world.now()
-    const warnIn = left - TOKEN_WARNING_S * 1_000
+    const warnIn = end - performance.now() - TOKEN_WARNING_S * 1_000
     if (warnIn > LONGEST_MS) {
-      this.#timer = setTimeout(() => this.#until(expiresAt), LONGEST_MS)
+      this.#timer = setTimeout(() => this.#until(end), LONGEST_MS)
       return
     }
     this.#timer = setTimeout(
       () => {
-        const expiresIn = Math.max(0, Math.round((expiresAt * 1_000 - this.#world.now()) / 1_000))
+        const expiresIn = Math.max(0, Math.round((end - performance.now()) / 1_000))
         this.#events.send({ type: "TOKEN_EXPIRING_SOON", payload: { expiresIn } })
-        this.#endAt(expiresAt)
+        this.#endAt(end)
       },
       Math.max(0, warnIn),
     )
   }
 
-  #endAt(expiresAt: number): void {
-    const left = expiresAt * 1_000 - this.#world.now()
+  #endAt(end: number): void {
+    const left = end - performance.now()
     // A timer may be a little early.
     if (left <= 0) this.#events.close("tokenExpired", null)
-    else this.#timer = setTimeout(() => this.#endAt(expiresAt), Math.ceil(left))
+    else this.#timer = setTimeout(() => this.#endAt(end), Math.ceil(left))
   }
 }

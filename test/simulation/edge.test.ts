@@ -170,7 +170,7 @@ const write = (truth: Truth, random: Random): void => {
 const simulate = async (random: Random, steps: number, losses: boolean): Promise<void> => {
   const truth = new Truth()
   const requests: Requests = {
-    token: async (token) => ({ userId: token, expiresAt: FUTURE, issuedAt: null, sessionId: null }),
+    token: async (token) => ({ userId: token, expiresAt: FUTURE, lasts: 1e9, issuedAt: null, sessionId: null }),
     // Gathered questions: answers come out of order, of some users alone, of none, or say of one that it is not known.
     views: async (asks) => {
       for (let i = random.int(4); i > 0; i--) await turn()

@@ -36,8 +36,8 @@ export interface TestStack {
   readonly databaseUrl: string
   readonly natsUrl: string
   readonly dataDir: string
-  /** A token for a user, good for an hour. */
-  readonly token: (user: string) => Promise<string>
+  /** A token for a user, good for an hour; of a session where one is named. */
+  readonly token: (user: string, session?: string) => Promise<string>
   readonly pid: (name: ProcessName) => number | null
   readonly observeUrl: (name: ProcessName) => string
   /** SIGKILL; it is started again by itself. Resolves when it is dead. */
@@ -96,7 +96,7 @@ export const startStack = async (options: StackOptions = {}): Promise<TestStack>
     databaseUrl: stack.databaseUrl,
     natsUrl: stack.natsUrl,
     dataDir,
-    token: (user) => new SignJWT().setProtectedHeader({ alg: "HS256" }).setSubject(user).setIssuedAt().setExpirationTime("1h").sign(new TextEncoder().encode(stack.jwtSecret!)),
+    token: (user, session) => new SignJWT(session === undefined ? {} : { sid: session }).setProtectedHeader({ alg: "HS256" }).setSubject(user).setIssuedAt(Date.now() / 1_000).setExpirationTime("1h").sign(new TextEncoder().encode(stack.jwtSecret!)),
     pid: (name) => stack.process(name).pid(),
     observeUrl: (name) => `http://127.0.0.1:${stack.processes().find((one) => one.name === name)?.observePort}`,
     kill: async (name) => {
