@@ -23,8 +23,11 @@ let client: Client | null = null
 let watch: Watch | null = null
 let written = 0
 
+/** Connections that write: a commit waits for the disk longer than there is time until the next. */
+const WRITERS = 4
+let writers: ReadonlyArray<postgres.Sql> = []
+
 const follow = (of: Following): Watch => {
-  const sql = postgres(of.databaseUrl, { max: 4, onnotice: () => {} })
   const sentAt = new Map<string, number>()
   const delays: Array<number> = []
   let going = true
@@ -44,7 +47,7 @@ const follow = (of: Following): Watch => {
       if (early > 0.5) await after(early)
       const n = ++written
       sentAt.set(String(n), performance.now())
-      running.push(sql`insert into bench.item values (${of.from + n}, ${of.scope}, ${`mark-${n}-`}, 0)`)
+      running.push(writers[n % WRITERS]!`insert into bench.item values (${of.from + n}, ${of.scope}, ${`mark-${n}-`}, 0)`)
     }
     await Promise.all(running)
   }
@@ -54,7 +57,6 @@ const follow = (of: Following): Watch => {
       going = false
       await writing
       while (sentAt.size > 0) await after(10)
-      await sql.end({ timeout: 1 })
       return delays
     },
   }
@@ -64,6 +66,10 @@ const jobs = {
   /** Connects, and begins to write. */
   begin: async (of: Following): Promise<void> => {
     client ??= await openClient(of.edgeUrl, of.token)
+    if (writers.length === 0) {
+      writers = Array.from({ length: WRITERS }, () => postgres(of.databaseUrl, { max: 1, onnotice: () => {} }))
+      await Promise.all(writers.map((sql) => sql`select 1`))
+    }
     watch = follow(of)
   },
   /** Stops writing; milliseconds from the sending of each write to its change, parsed. */

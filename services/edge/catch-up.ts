@@ -3,6 +3,7 @@
  * position (`catchUp`), from the ring where that reaches back far enough, else from STATE. Called off by a signal at any page or slice; the
  * session knows how far it came.
  */
+import { viewToken } from "#protocol/cursor.ts"
 import { FRAME_DOWN_BYTES, FRAME_DOWN_CHANGES, REPLAY_PATIENCE_MS, RING_TURN_MS, STATE_BEHIND_MS } from "#protocol/limits.ts"
 import type { ViewPattern } from "#protocol/grant.ts"
 import type { Mode } from "#protocol/up.ts"
@@ -39,12 +40,13 @@ export interface Behind {
 /** State of what is gained, as of the position: every row that has not changed since. The rest comes after the position. */
 export const give = (world: World, to: Behind, patterns: ReadonlyArray<ViewPattern>, after: number, upTo: number, signal: AbortSignal): void => {
   const progress = new Counting()
-  world.replays
-    .read({
+  world.replays.start(
+    {
       patterns,
       after,
       atLeast: upTo,
       upTo,
+      shared: viewToken(patterns),
       start: progress.start,
       page: async (messages) => {
         tellRows(to, messages, progress, { moves: false, tombstones: false })
@@ -52,10 +54,9 @@ export const give = (world: World, to: Behind, patterns: ReadonlyArray<ViewPatte
         await patience(to, signal)
       },
       signal,
-    })
-    .then(() => {
-      if (!signal.aborted) to.given()
-    }, unread(world, to, signal))
+    },
+    { reached: () => signal.aborted || to.given(), failed: unread(world, to, signal) },
+  )
 }
 
 /** What came after the position and up to now, for the whole view. `upTo`: the sequence as of which the view was decided. */
@@ -71,8 +72,16 @@ export const catchUp = (world: World, to: Behind, view: ReadonlyArray<ViewPatter
   }
   const progress = new Counting()
   const began = to.position
-  world.replays
-    .read({
+  const reached = (position: number): void => {
+    if (signal.aborted) return
+    to.pass(position)
+    if (to.position >= world.ring.floor) fromRing(world, to, view, signal)
+    else if (position > began) to.behind()
+    // STATE itself is behind.
+    else setTimeout(() => signal.aborted || to.behind(), STATE_BEHIND_MS)
+  }
+  world.replays.start(
+    {
       patterns: view,
       after: began,
       upTo,
@@ -83,15 +92,9 @@ export const catchUp = (world: World, to: Behind, view: ReadonlyArray<ViewPatter
         await patience(to, signal)
       },
       signal,
-    })
-    .then((reached) => {
-      if (signal.aborted) return
-      to.pass(reached)
-      if (to.position >= world.ring.floor) fromRing(world, to, view, signal)
-      else if (reached > began) to.behind()
-      // STATE itself is behind.
-      else setTimeout(() => signal.aborted || to.behind(), STATE_BEHIND_MS)
-    }, unread(world, to, signal))
+    },
+    { reached, failed: unread(world, to, signal) },
+  )
 }
 
 const unread =

@@ -5,6 +5,7 @@ import type { Log } from "#nats/log.ts"
 import type { EdgeStack } from "#test/support/edge-stack.ts"
 import { startEdgeStack } from "#test/support/edge-stack.ts"
 import { Replays } from "./replay.ts"
+import { Turns } from "./turns.ts"
 
 let stack: EdgeStack
 beforeAll(async () => {
@@ -30,7 +31,7 @@ it.each(["/v1/task?scope=p", "/v1/task/t1", "/v1/task/t1/history"])("GET %s show
       return log.readState(read)
     },
   }
-  const { port, stop } = await stack.startEdge({ replays: new Replays(late, 4) })
+  const { port, stop } = await stack.startEdge({ replays: new Replays(late, 4, new Turns(5)) })
   const answer = await fetch(`http://127.0.0.1:${port}${url}`, { headers: { authorization: `Bearer ${await stack.token("ada")}` } })
   expect(await answer.text()).not.toContain("not for ada")
   expect(answer.status).toBe(url.includes("scope") ? 200 : 404)

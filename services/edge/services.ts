@@ -10,11 +10,12 @@ import type { Services } from "./world.ts"
 /** `defect` is told of every mistake of ours that ended a connection. */
 export const edgeServices = (nats: Nats, defect: (cause: unknown) => void): Services => {
   const log = jetStreamLog(nats)
+  const turns = new Turns(RING_TURN_MS)
   return {
     log,
     requests: natsRequests(nats),
-    replays: new Replays(log, REPLAYS),
-    turns: new Turns(RING_TURN_MS),
+    replays: new Replays(log, REPLAYS, turns),
+    turns,
     now: Date.now,
     random: Math.random,
     ring: { events: RING_EVENTS, bytes: RING_BYTES },

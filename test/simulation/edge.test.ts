@@ -187,11 +187,12 @@ const simulate = async (random: Random, steps: number, losses: boolean): Promise
     command: () => Promise.reject(new Error("no commands")),
     changeAccess: () => Promise.reject(new Error("no commands")),
   }
+  const turns = new Turns(5)
   const services: Services = {
     log: truth.log,
     requests,
-    replays: new Replays(truth.log, 2),
-    turns: new Turns(5),
+    replays: new Replays(truth.log, 2, turns),
+    turns,
     now: Date.now,
     random: random.next,
     ring: { events: 6 + random.int(30), bytes: 1_000_000 },
