@@ -18,6 +18,22 @@ const draft = (id: string, scope: string, value = "half a word"): Draft => ({
 })
 const ids = (docs: ReadonlyArray<StoredDoc>): ReadonlyArray<string> => docs.map((doc) => doc.id)
 
+/** The store of a browser that dies after so many writes: what comes after is never done. */
+const mortal = (store: Store, writes: number): { readonly dying: Store; readonly hasDied: () => boolean } => {
+  let left = writes
+  let dead = false
+  const never = new Promise<never>(() => {})
+  const counted = <A extends ReadonlyArray<unknown>>(write: (...args: A) => Promise<void>) => (...args: A): Promise<void> => {
+    if (left-- > 0) return write(...args)
+    dead = true
+    return never
+  }
+  return {
+    dying: { ...store, writeDocs: counted(store.writeDocs), writeEdits: counted(store.writeEdits), writeDrafts: counted(store.writeDrafts), writeHeld: counted(store.writeHeld), close: async () => {} },
+    hasDied: () => dead,
+  }
+}
+
 describe("frame by frame", () => {
   let store: Store
   let applier: Applier
@@ -193,6 +209,32 @@ describe("with a connection", () => {
     await replica.settled()
     expect([...replica.documents()].map(([key, doc]) => [key, doc.data])).toEqual([["task|s", { title: "newer" }]])
     expect(store.drafts.size).toBe(0)
+  })
+
+  test("a browser that dies at any write of a revocation finishes it when it is opened again", async () => {
+    let died = 0
+    for (let writes = 0; writes < 9; writes++) {
+      edge.allow(["p1", "p2"])
+      await until(() => replica.documents().size === 2)
+      await store.writeDrafts([draft("s", "p2")], [])
+      edge.holdMutations = true
+      update("s", "p2")
+      await until(() => store.edits.size === 1)
+      await replica.close()
+      const disk = store
+      const { dying, hasDied } = mortal(disk, writes)
+      replica = await createReplica({ user: "ada", token: "good", url: "", subscriptions: [{ entityCode: "task" }], store: dying, openSocket: edge.openSocket, random: () => 0 })
+      // The resume itself may write: the death may come before the revocation, too.
+      await until(() => hasDied() || replica.status$.value.kind === "live")
+      edge.allow(["p1"])
+      await until(() => hasDied() || (replica.documents().size === 1 && disk.edits.size + disk.drafts.size === 0))
+      if (hasDied()) died++
+      edge.disconnect()
+      void replica.close()
+      replica = await createReplica({ user: "ada", token: "good", url: "", subscriptions: [{ entityCode: "task" }], store: disk, openSocket: edge.openSocket, random: () => 0 })
+      await until(() => replica.status$.value.kind === "live" && [...disk.docs.keys()].join() === "task|t" && disk.edits.size + disk.drafts.size === 0)
+    }
+    expect(died).toBeGreaterThan(4)
   })
 
   test("lost and regained, many times over, ends as it stands", async () => {

@@ -53,6 +53,8 @@ export const createLosses = ({ store, isAsked, onNews }: LossesOptions): Losses 
   /** Scopes that were seen and may not be any more: the wait for LIVE tells. */
   const closed = new Set<string>()
   let waiting = false
+  /** Deleted since the storage was tidied. */
+  let untidy = false
   let withheld: { edits: ReadonlyArray<StoredEdit>; drafts: ReadonlyArray<Draft> } = { edits: [], drafts: [] }
 
   const miss = (doc: StoredDoc): void => {
@@ -123,13 +125,15 @@ export const createLosses = ({ store, isAsked, onNews }: LossesOptions): Losses 
         // One of a field, though another tab may have typed on. What comes still later belongs to what was said already.
         drafts: certain || missing.size > 0 ? [...new Map([...dropped.drafts, ...drafts].map((draft) => [draft.key, draft])).values()] : [],
       }
-      const forgot = lost.size + missing.size + edits.length + drafts.length > 0
+      untidy ||= missing.size > 0
+      const tidy = lost.size + edits.length + drafts.length > 0 || (certain && untidy)
       lost.clear()
       missing.clear()
       given.clear()
       closed.clear()
-      // Of what is deleted the storage keeps the key until it is told to tidy up.
-      if (forgot) await store.scrub()
+      // Of what is deleted the storage keeps the key until it is told to tidy up. While rows come and go that can wait for the next LIVE.
+      if (tidy) await store.scrub()
+      if (tidy) untidy = false
       if (Object.values(news).some((list: ReadonlyArray<unknown>) => list.length > 0)) onNews(news)
     },
   }
