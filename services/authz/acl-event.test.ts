@@ -29,6 +29,17 @@ describe("an access event", () => {
       expect(aclEvent(message("_grant", "g", { body: JSON.stringify({ ...grant, expires_at }) })).fact).toMatchObject({ expiresAt: null })
   })
 
+  it("ends to the microsecond, in whatever year", () => {
+    const ends = (expires_at: string) => {
+      const { fact } = aclEvent(message("_grant", "g", { body: JSON.stringify({ ...grant, expires_at }) }))
+      return fact?.kind === "grant" ? fact.expiresAt : undefined
+    }
+    expect(ends("2026-01-01T00:00:00.123456+00:00")).toBeCloseTo(Date.UTC(2026, 0, 1) + 123.456, 3)
+    expect(ends("20000-01-01T00:00:00+00:00")).toBe(Date.UTC(20_000, 0, 1))
+    expect(ends("294276-01-01T00:00:00+00:00")).toBeNull()
+    for (const past of ["-infinity", "0044-03-15T00:00:00+00:00 BC"]) expect(ends(past)).toBe(0)
+  })
+
   it("is a membership", () => {
     expect(aclEvent(message("_member", "m", { body: JSON.stringify({ role: "r", member: "user:ada" }) })).fact).toEqual({ kind: "member", role: "r", member: "user:ada" })
   })

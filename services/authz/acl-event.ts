@@ -48,6 +48,21 @@ const decodeGrant = Schema.decodeUnknownSync(GrantRow)
 const decodeMember = Schema.decodeUnknownSync(MemberRow)
 const RANKS: ReadonlyMap<unknown, number> = new Map(LEVELS.map((level, rank) => [level, rank]))
 
+const timestamp = /^(\d{4,6})(-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(?:\+00:00|Z)( BC)?$/
+
+/** Milliseconds since 1970, with their fraction, of a timestamptz as the log has it (protocol/README.md); null: never. */
+const expiry = (text: string): number | null => {
+  if (text === "infinity") return null
+  const match = timestamp.exec(text)
+  if (text === "-infinity" || match?.[4] !== undefined) return 0
+  const [, year = "", rest, fraction = "0"] = match ?? []
+  const whole = Date.parse(`${year.length === 4 ? year : `+${year.padStart(6, "0")}`}${rest}Z`)
+  // Postgres knows of years for which a Date has no room.
+  if (Number.isNaN(whole) && year.length === 6) return null
+  if (Number.isNaN(whole)) throw new Error(`expires_at is not a time: ${text}`)
+  return whole + Number(fraction) * 1_000
+}
+
 const isTextOrNull = (value: unknown): value is string | null => value === null || typeof value === "string"
 
 /**
@@ -64,8 +79,7 @@ const readFact = (entity: string, json: string): Fact => {
   const isGrant =
     rank !== undefined && typeof row["id"] === "string" && typeof row["principal"] === "string" && [row["scope"], row["entity"], row["entity_id"], row["expires_at"]].every(isTextOrNull)
   const grant = isGrant ? (row as unknown as GrantRow) : decodeGrant(row)
-  const expiresAt = grant.expires_at === null || grant.expires_at === "infinity" ? null : Date.parse(grant.expires_at)
-  if (expiresAt !== null && Number.isNaN(expiresAt)) throw new Error(`expires_at is not a time: ${grant.expires_at}`)
+  const expiresAt = grant.expires_at === null ? null : expiry(grant.expires_at)
   return {
     kind: "grant",
     principal: grant.principal,
