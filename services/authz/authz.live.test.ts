@@ -144,6 +144,30 @@ describe("authz over NATS", () => {
     expect(await ask(REQUEST.demo, { user: "" })).toMatchObject({ ok: false, error: { code: "unauthorised" } })
   })
 
+  it("refuses a token that was ended, as of the sequence asked for or later, and says nothing of one that it cannot reach", async () => {
+    const signOut = (session: string | null, at: number) =>
+      write("_sign_out", `ada ${session}`, { id: `ada ${session}`, user_id: "ada", session, signed_out_at: new Date(at).toISOString(), signed_out_by: null }, { operation: "UPDATE" })
+    const tokens = makeTokens({ type: "secret", secret: SECRET }, () => time)
+    const [phone, laptop] = [await tokens.issue("ada", "phone"), await tokens.issue("ada", "laptop")]
+    const verdict = async (token: string, at?: number) => {
+      const { ok, error } = await ask(REQUEST.token, { token, ...(at === undefined ? {} : { at }) })
+      return ok ? "good" : error["code"]
+    }
+    const atPhone = await signOut("phone", time)
+    expect([await verdict(phone, atPhone), await verdict(laptop, atPhone)]).toEqual(["signed_out", "good"])
+    const atAll = await signOut(null, time)
+    // It knows more by now than was asked for, and uses it; asked for what is to come it waits, and then does not guess.
+    await verdict(laptop, atAll)
+    expect([await verdict(laptop, atPhone), await verdict(laptop), await verdict(await tokens.issue("grace"), atAll)]).toEqual(["signed_out", "signed_out", "good"])
+    expect(await verdict(await tokens.issue("grace"), atAll + 1_000)).toBe("unavailable")
+    expect(await verdict("a.b.c", atAll + 1_000)).toBe("unauthorised")
+    time += 1
+    expect([await verdict(await tokens.issue("ada"), atAll), await verdict(await tokens.issue("ada", "phone"), atAll)]).toEqual(["good", "signed_out"])
+    // Whoever takes the row away takes it back.
+    const undone = await write("_sign_out", "ada phone", null)
+    expect(await verdict(await tokens.issue("ada", "phone"), undone)).toBe("good")
+  })
+
   it("says so when it is asked nonsense", async () => {
     for (const payload of ["", "{", "[]", { user: "ada" }, { user: 1, at: 1 }])
       expect(await ask(REQUEST.view, payload)).toMatchObject({ ok: false, error: { code: "malformed" } })
@@ -189,6 +213,8 @@ describe("authz where CHANGES no longer holds everything", () => {
     const goneAt = await write("_grant", "gone", null, { before: grantRow("user:ada", { scope: "p2" }) })
     const older = await write("_member", "m", { role: "r", member: "user:ada" })
     expect(await mirrorReached(operator, older, 5_000)).toBe(true)
+    await write("_sign_out", "eve", { id: "eve", user_id: "eve", session: null, signed_out_at: new Date(time).toISOString(), signed_out_by: null })
+    const token = await makeTokens({ type: "secret", secret: SECRET }, () => time).issue("eve")
     let last = 0
     for (let i = 0; i < 40; i++) last = await write("task", String(i), {}, { scope: "p1" })
     const fresh = await write("_grant", "old", grantRow("user:ada", { level: "VIEW" }), { operation: "UPDATE", before: grantRow("user:ada") })
@@ -200,6 +226,7 @@ describe("authz where CHANGES no longer holds everything", () => {
     expect((await view(last)).value).toMatchObject({ principals: ["user:ada", "everyone", "role:r"], allowed: [{ scope: "p1" }], allowedBefore: [{ scope: "p1" }] })
     expect((await view(first - 1)).value).toMatchObject({ allowedBefore: [{ scope: "p1" }] })
     expect((await view(first - 2)).value).toMatchObject({ allowedBefore: null })
+    expect((await ask(REQUEST.token, { token, at: fresh })).error).toMatchObject({ code: "signed_out" })
     await stop()
   })
 })

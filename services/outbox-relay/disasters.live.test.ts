@@ -48,6 +48,7 @@ beforeAll(async () => {
   log = jetStreamLog(nats)
   await sql.unsafe(tables)
   await sql`insert into item select g, 'p' || g % 3, 0 from generate_series(1, 300) g`
+  await sql`select authz.sign_out('mallory'), authz.sign_out('mallory', 'phone')`
 }, 60_000)
 
 afterAll(async () => {
@@ -79,7 +80,7 @@ const ready = (relay: RelayProcess): Promise<unknown> =>
 const truth = async (db = sql): Promise<ReadonlyArray<string>> => {
   const [{ query }] = await db<[{ query: string }]>`
     select string_agg(format('select to_json(t)::text as row from %s t', name), ' union all ' order by name) as query
-    from (select table_name as name from tide.tracked union all values ('tide.tracked'), ('authz.grants'), ('authz.members')) tables`
+    from (select table_name as name from tide.tracked union all values ('tide.tracked'), ('authz.grants'), ('authz.members'), ('authz.sign_outs')) tables`
   // As the capture functions write images.
   const rows = await db.begin(async (tx) => {
     await tx`set local timezone = 'UTC'`
@@ -373,7 +374,7 @@ const dumpAndLoad = async (): Promise<TestPostgres> => {
   await db`select setval(pg_get_serial_sequence('tide.outbox', 'id'), ${(await sql`select max(id) from tide.outbox`)[0]!["max"] as string}::bigint)`
   await db.unsafe("alter table item enable always trigger tide_insert")
   await db`select tide.track('public.item', entity => 'item', scope => 'project'), tide.track('public.large', entity => 'large')`
-  for (const [table, entity] of [["tide.tracked", "_entity"], ["authz.grants", "_grant"], ["authz.members", "_member"]]) await db`select tide.attach(${table!}::text::regclass, ${entity!}, null, true)`
+  for (const [table, entity] of [["tide.tracked", "_entity"], ["authz.grants", "_grant"], ["authz.members", "_member"], ["authz.sign_outs", "_sign_out"]]) await db`select tide.attach(${table!}::text::regclass, ${entity!}, null, true)`
   return other
 }
 
