@@ -17,7 +17,8 @@ export interface Serve<Request, Encoded> {
   readonly name: string
   /** May hold wildcards; `handle` is told the subject that was asked. */
   readonly subject: string
-  readonly queue: string
+  /** Null: each instance answers. */
+  readonly queue: string | null
   readonly request: Schema.ConstraintCodec<Request, Encoded>
   /** Requests under way at once; what is above is answered with `unavailable`. */
   readonly inFlight: number
@@ -57,7 +58,7 @@ export const serve = <Request, Encoded>(nats: Nats, options: Serve<Request, Enco
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         nats.connection.subscribe(subject, {
-          queue,
+          ...(queue === null ? {} : { queue }),
           callback: (error, message) => {
             if (error !== null) {
               runFork(Effect.logError(`${name}: cannot be served: ${error.message}`))

@@ -226,6 +226,8 @@ export const POSTGRES_CLOSE_S = 5
 
 /** Milliseconds a request to authz or to the command service may take. */
 export const REQUEST_TIMEOUT_MS = 5_000
+/** Milliseconds after which a question that one authz does not answer is put to all of them: one may be stopped, and the server sees that after half a minute. */
+export const ASK_ALL_MS = 1_500
 /** Milliseconds authz waits for its fold to reach the sequence asked for before it answers `behind`. */
 export const FOLD_WAIT_MS = 3_000
 
@@ -302,6 +304,7 @@ if (VIEWS_BYTES >= MESSAGE_BYTES / 2) throw new Error("limits: a reply about vie
 if (TOMBSTONE_DAYS <= HISTORY_DAYS) throw new Error("limits: tombstones must outlive the history")
 if (OUTBOX_DAYS < HISTORY_DAYS) throw new Error("limits: the outbox must be able to fill the stream's history again")
 if (FOLD_WAIT_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: authz must answer before its asker gives up")
+if (2 * ASK_ALL_MS >= REQUEST_TIMEOUT_MS) throw new Error("limits: all must have the time to answer before their asker gives up")
 if (SILENCE_MS <= 2 * HEARTBEAT_MS) throw new Error("limits: one lost heartbeat must not end a connection")
 if (DRAIN_MS + CLOSING_MS >= STOP_DEADLINE_MS) throw new Error("limits: an edge must have drained before it is cut off")
 if (RING_WARM_EVENTS > RING_EVENTS) throw new Error("limits: the ring must hold what it is warmed with")

@@ -21,6 +21,12 @@ import { Mutation, MutationResult } from "./mutation.ts"
 
 export const REQUEST = { token: "authz.token", view: "authz.view", views: "authz.views", may: "authz.may", explain: "authz.explain", demo: "authz.demo" } as const
 
+/**
+ * One instance of authz answers a question on its subject. On this subject all of them do, each on its own, and the first good answer counts: for whoever
+ * got none, because the one that was to answer is stopped or cut off and the server does not know it yet.
+ */
+export const ofAll = (subject: string): string => `${subject}_all`
+
 /** The queue groups that share the answering. */
 export const QUEUE = { authz: "authz", command: "command" } as const
 

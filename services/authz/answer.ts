@@ -3,14 +3,14 @@
  * may do something; people ask why (explain.ts). Each answer about access is exact as of the sequence asked for, or is not given.
  */
 import { Effect } from "effect"
-import type { Scope } from "effect"
+import type { Schema, Scope } from "effect"
 import type { Nats } from "#nats/connection.ts"
 import type { Log } from "#nats/log.ts"
 import { serve } from "#nats/serve.ts"
 import { ExplainRequest } from "#protocol/explain.ts"
 import { AUTHZ_IN_FLIGHT, EXPLAIN_IN_FLIGHT } from "#protocol/limits.ts"
 import type { MayReply, TokenReply, ViewReply } from "#protocol/request.ts"
-import { DemoRequest, MayRequest, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest, ViewsRequest } from "#protocol/request.ts"
+import { DemoRequest, MayRequest, ofAll, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest, ViewsRequest } from "#protocol/request.ts"
 import { makeExplain } from "./explain.ts"
 import type { LiveFold } from "./live-fold.ts"
 import type { Tokens } from "./token.ts"
@@ -67,10 +67,15 @@ export const makeAnswers = ({ fold, log, tokens, now }: Answering) => ({
 export const answer = (nats: Nats, answering: Answering): Effect.Effect<void, never, Scope.Scope> => {
   const answers = makeAnswers(answering)
   const common = { queue: QUEUE.authz, inFlight: AUTHZ_IN_FLIGHT }
+  /** What connections wait for: asked of one, and of all where that one does not answer. */
+  const urgent = <Request, Encoded>(subject: string, request: Schema.ConstraintCodec<Request, Encoded>, handle: (asked: Request) => unknown) => [
+    serve(nats, { ...common, name: subject, subject, request, handle }),
+    serve(nats, { ...common, name: ofAll(subject), subject: ofAll(subject), queue: null, request, handle }),
+  ]
   const all = [
-    serve(nats, { ...common, name: REQUEST.token, subject: REQUEST.token, request: TokenRequest, handle: answers.token }),
-    serve(nats, { ...common, name: REQUEST.view, subject: REQUEST.view, request: ViewRequest, handle: answers.view }),
-    serve(nats, { ...common, name: REQUEST.views, subject: REQUEST.views, request: ViewsRequest, handle: makeViews(answering) }),
+    ...urgent(REQUEST.token, TokenRequest, answers.token),
+    ...urgent(REQUEST.view, ViewRequest, answers.view),
+    ...urgent(REQUEST.views, ViewsRequest, makeViews(answering)),
     serve(nats, { ...common, name: REQUEST.may, subject: REQUEST.may, request: MayRequest, handle: answers.may }),
     serve(nats, { ...common, inFlight: EXPLAIN_IN_FLIGHT, name: REQUEST.explain, subject: REQUEST.explain, request: ExplainRequest, handle: answers.explain }),
   ]

@@ -12,6 +12,7 @@ export const metrics = {
   refused: counter("tideline_edge_refused_deliveries_total", "Deliveries that the last check against the user's grants stopped: always 0 unless the index is wrong"),
   slow: counter("tideline_edge_slow_total", "Times a connection left the live flow because its socket was full"),
   resets: counter("tideline_edge_resets_total", "Connections told to start over"),
+  askedAll: counter("tideline_edge_asked_all_total", "Questions that one authz did not answer in time and all were asked"),
   signedOut: counter("tideline_edge_signed_out_total", "Connections ended because their user or session was signed out"),
   touched: counter("tideline_edge_touched_total", "Connections whose access an event of the log touched"),
   replaySeconds: histogram("tideline_edge_replay_seconds", "Seconds a reading of STATE took, its waiting included", DURATION_BOUNDARIES),

@@ -13,6 +13,7 @@ import type { MutationResult } from "#protocol/mutation.ts"
 import type { PatternTuple, TokenReply, ViewAsk } from "#protocol/request.ts"
 import { AccessChangeReply, AccessChangeRequest, CommandReply, CommandRequest, DemoReply, REQUEST, reply, RequestError, TokenReply as TokenReplySchema, ViewsReply } from "#protocol/request.ts"
 import { accessSubject } from "#protocol/subject.ts"
+import { askAuthz } from "./ask.ts"
 
 export interface Requests {
   /** Whose the token is, as of `at` or later. */
@@ -37,12 +38,14 @@ export interface Viewed {
 }
 
 export const natsRequests = (nats: Nats): Requests => {
-  const ask = <S extends Schema.ConstraintDecoder<unknown>>(value: S) => {
+  const askOne = async (subject: string, request: string) => (await nats.connection.request(subject, request, { timeout: REQUEST_TIMEOUT_MS })).string()
+  const askAny = (subject: string, request: string) => askAuthz(nats, subject, request)
+  const ask = <S extends Schema.ConstraintDecoder<unknown>>(value: S, send = askOne) => {
     const decode = Schema.decodeUnknownResult(Schema.fromJsonString(reply(value)))
     return async (subject: string, request: unknown): Promise<S["Type"]> => {
       let text: string
       try {
-        text = (await nats.connection.request(subject, JSON.stringify(request), { timeout: REQUEST_TIMEOUT_MS })).string()
+        text = await send(subject, JSON.stringify(request))
       } catch (cause) {
         throw away(subject, cause)
       }
@@ -54,8 +57,8 @@ export const natsRequests = (nats: Nats): Requests => {
       throw answer.error
     }
   }
-  const token = ask(TokenReplySchema)
-  const views = ask(ViewsReply)
+  const token = ask(TokenReplySchema, askAny)
+  const views = ask(ViewsReply, askAny)
   const explain = ask(ExplainReply)
   const demo = ask(DemoReply)
   const command = ask(CommandReply)
