@@ -9,7 +9,7 @@ import { freePort } from "#dev/ports.ts"
 import type { Nats } from "#nats/connection.ts"
 import { connectOnce } from "#nats/connection.ts"
 import { COMMANDS_AT_ONCE, REQUEST_TIMEOUT_MS } from "#protocol/limits.ts"
-import { commandSubject } from "#protocol/subject.ts"
+import { accessSubject, commandSubject } from "#protocol/subject.ts"
 import type { TestNats, TestPostgres } from "#test/support/servers.ts"
 import { migratedPostgres, startNats } from "#test/support/servers.ts"
 import { until } from "#test/support/until.ts"
@@ -199,6 +199,31 @@ describe("a command", () => {
     const elsewhere = commandSubject({ scope: "l1", entity: "item", id: "other" })
     expect(await send(mutation("update", "1", { data: { n: 1 } }), {}, elsewhere)).toMatchObject({ ok: false, error: { code: "malformed" } })
     expect(await send(mutation("explode", "1"))).toMatchObject({ ok: false, error: { code: "malformed" } })
+  })
+})
+
+describe("a change of access", () => {
+  const ask = async (user: string, change: Readonly<Record<string, unknown>>, subject = accessSubject(user)): Promise<Reply> => {
+    const request = { user, change: { id: `a${next++}`, ...change }, requestId: "r2", endpoint: "/v1/access", method: "POST", userAgent: "test", ip: "127.0.0.1", trace: null }
+    return (await edge.connection.request(subject, JSON.stringify(request), { timeout: 10_000 })).json()
+  }
+  const pattern = { principal: "user:carl", scope: "l1", entity: null, entityId: null }
+
+  it("is applied, denied or invalid, and the outbox says who and how", async () => {
+    expect(await ask("ada", { type: "grant", ...pattern, level: "CREATE", expiresAt: null })).toMatchObject({ ok: true, value: { status: "applied" } })
+    expect(await ask("bob", { type: "revoke", ...pattern })).toMatchObject({ ok: true, value: { status: "denied" } })
+    expect(await ask("ada", { type: "grant", ...pattern, level: "VIEW", expiresAt: "2001-01-01T00:00:00Z" })).toMatchObject({ ok: true, value: { status: "invalid", message: expect.stringContaining("expired") } })
+    expect(await ask("ada", { type: "grant", ...pattern, principal: "carl", level: "VIEW", expiresAt: null })).toMatchObject({ ok: true, value: { status: "invalid" } })
+    expect(await ask("ada", { type: "revoke", ...pattern })).toMatchObject({ ok: true, value: { status: "applied" } })
+    expect(await sql`select op, user_id, request_id, endpoint, method, user_agent, ip from tide.outbox where entity = '_grant' and coalesce(after::jsonb, before::jsonb) ->> 'principal' = 'user:carl' order by id`).toEqual(
+      ["INSERT", "DELETE"].map((op) => ({ op, user_id: "ada", request_id: "r2", endpoint: "/v1/access", method: "POST", user_agent: "test", ip: "127.0.0.1" })))
+  })
+
+  it("must be of the user it is sent for, and be one", async () => {
+    expect(await ask("ada", { type: "revoke", ...pattern }, accessSubject("bob"))).toMatchObject({ ok: false, error: { code: "malformed" } })
+    expect(await ask("ada", { type: "revoke", ...pattern }, commandSubject({ scope: null, entity: "item", id: "1" }))).toMatchObject({ ok: false, error: { code: "malformed" } })
+    expect(await send(mutation("update", "1", { data: { n: 1 } }), {}, accessSubject("ada"))).toMatchObject({ ok: false, error: { code: "malformed" } })
+    expect(await ask("ada", { type: "own" })).toMatchObject({ ok: false, error: { code: "malformed" } })
   })
 })
 
