@@ -1,10 +1,11 @@
 /** authz.change: who may change whose access, what is refused and in which words, and what it leaves in the log. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import type postgres from "postgres"
-import type { Level } from "#protocol/grant.ts"
-import { LEVELS } from "#protocol/grant.ts"
+import type { Level, Pattern } from "#protocol/grant.ts"
+import { LEVELS, covers, levelAtLeast, patternKey } from "#protocol/grant.ts"
 import { openDatabase } from "#test/support/database.ts"
 import type { TestDatabase } from "#test/support/database.ts"
+import { property } from "#test/support/random.ts"
 
 let db: TestDatabase
 let command: postgres.Sql
@@ -47,10 +48,11 @@ const given = (principal: string, level: string, where: Where = { scope: "p1" },
 }
 const soon = (seconds: number): string => new Date(Date.now() + seconds * 1_000).toISOString()
 
-beforeEach(async () => {
+const clear = async (): Promise<void> => {
   await db.sql`delete from authz.grants; delete from authz.members; delete from authz.sign_outs`.simple()
   await db.events()
-})
+}
+beforeEach(clear)
 
 describe("granting", () => {
   it.each(LEVELS)("takes a grant of SHARE or above, and gives no more than it: who has %s", async (level) => {
@@ -313,5 +315,96 @@ describe("what is no change of access is invalid", () => {
     await given("user:ada", "OWNER", {})
     expect(await change("ada", wish)).toMatchObject(invalid(message))
     expect(await db.events("_member")).toHaveLength(0)
+  })
+})
+
+/** The same rules a second time, over what the tables held at first. */
+class Model {
+  readonly grants = new Map<string, { readonly principal: string; readonly pattern: Pattern; readonly level: Level; readonly until: number }>()
+  readonly members = new Set<string>()
+
+  put(principal: string, pattern: Pattern, level: Level, until: number): void {
+    this.grants.set(`${principal} ${patternKey(pattern)}`, { principal, pattern, level, until })
+  }
+  /** Everybody a principal counts as; of roles, what they are in. */
+  who(principal: string): ReadonlySet<string> {
+    const all = new Set(["everyone", principal])
+    for (const one of all) for (const edge of this.members) if (edge.endsWith(`<${one}`)) all.add(`role:${edge.slice(0, edge.indexOf("<"))}`)
+    return all
+  }
+  covering(user: string, pattern: Pattern) {
+    const who = this.who(`user:${user}`)
+    return [...this.grants.values()].filter((g) => who.has(g.principal) && g.until > Date.now() && covers(g.pattern, pattern))
+  }
+  change(user: string, principal: string, pattern: Pattern, given: Level | null, until: number): string {
+    const needed = given !== null && levelAtLeast(given, "SHARE") ? given : "SHARE"
+    const enough = this.covering(user, pattern).filter((g) => levelAtLeast(g.level, needed))
+    if (enough.length === 0) return "denied"
+    const lasting = enough.filter((g) => given === null || g.until >= until)
+    if (lasting.length === 0) return "invalid"
+    const there = this.grants.get(`${principal} ${patternKey(pattern)}`)
+    if (there !== undefined && there.until > Date.now() && !lasting.some((g) => levelAtLeast(g.level, there.level))) return "denied"
+    if (given === null) this.grants.delete(`${principal} ${patternKey(pattern)}`)
+    else this.put(principal, pattern, given, until)
+    return "applied"
+  }
+  join(user: string, role: string, member: string, into: boolean): string {
+    if (!this.covering(user, { scope: null, entity: "_member", id: `${role},${member}` }).some((g) => levelAtLeast(g.level, "EDIT"))) return "denied"
+    if (into && this.who(`role:${role}`).has(member)) return "invalid"
+    if (into) this.members.add(`${role}<${member}`)
+    else this.members.delete(`${role}<${member}`)
+    return "applied"
+  }
+}
+
+describe("whatever users do to each other's access", () => {
+  property("nobody holds what nobody could have given, and each answer is the rule's", 15, async (random) => {
+    await clear()
+    const model = new Model()
+    const users = ["ada", "bob", "eve"]
+    const roles = ["a", "b", "c"]
+    const principals = ["everyone", ...users.map((u) => `user:${u}`), ...roles.map((r) => `role:${r}`)]
+    const begun = Date.now()
+    const times = [begun - 1_000, begun + 3_600_000, begun + 7_200_000, Number.POSITIVE_INFINITY]
+    const pattern = (): Pattern => {
+      const entity = random.pick([null, null, "task", "note", "_member", "_grant"])
+      return { scope: random.pick([null, "p1", "p1", "p2"]), entity, id: random.pick([null, null, "1", entity === "_member" ? "a,user:bob" : "2"]) }
+    }
+    const time = (until: number): string | null => (until === Number.POSITIVE_INFINITY ? null : new Date(until).toISOString())
+    for (let i = 0; i < 12; i++) {
+      const [principal, p, level, until] = [random.pick(principals), i === 0 ? { scope: null, entity: "_member", id: null } : pattern(), random.pick(["VIEW", ...LEVELS.slice(2)] as const), random.pick(times)]
+      model.put(principal, p, level, until)
+      await db.sql`insert into authz.grants (principal, scope, entity, entity_id, level, expires_at) values (${principal}, ${p.scope}, ${p.entity}, ${p.id}, ${level}, ${time(until)})
+        on conflict (id) do update set level = excluded.level, expires_at = excluded.expires_at`
+    }
+    const atFirst = [...model.grants.values()]
+    for (let step = 0; step < 80; step++) {
+      const user = random.pick(users)
+      const wish = `by ${user}, step ${step}`
+      if (random.chance(0.25)) {
+        const [role, into, member] = [random.pick(roles), random.chance(0.6), random.pick([...users.map((u) => `user:${u}`), ...roles.map((r) => `role:${r}`)])]
+        const result = await (into ? join : leave)(user, role, member)
+        expect({ wish, role, member, into, is: result["status"] }).toEqual({ wish, role, member, into, is: model.join(user, role, member, into) })
+        continue
+      }
+      // Often something that there is, or within it.
+      const { principal: holder, pattern: wide } = random.pick([...model.grants.values(), { principal: "everyone", pattern: pattern() }])
+      const principal = random.chance(0.4) ? holder : random.pick(principals)
+      const within = pattern()
+      const p = random.chance(0.6) ? wide : { scope: wide.scope ?? within.scope, entity: wide.entity ?? within.entity, id: wide.id ?? within.id }
+      const given = random.chance(0.7) ? random.pick([...LEVELS, "VIEW", "EDIT", "SHARE"] as const) : null
+      const until = random.pick(times.slice(1))
+      const where = { ...(p.scope === null ? {} : { scope: p.scope }), ...(p.entity === null ? {} : { entity: p.entity }), ...(p.id === null ? {} : { entityId: p.id }) }
+      const result = given === null ? await revoke(user, principal, where) : await grant(user, principal, given, where, time(until))
+      expect({ wish, principal, p, given, until, is: result["status"] }).toEqual({ wish, principal, p, given, until, is: model.change(user, principal, p, given, until) })
+    }
+    const rows = await db.sql<Array<{ principal: string; scope: string | null; entity: string | null; id: string | null; level: Level; until: Date | null }>>`
+      select principal, scope, entity, entity_id as id, level, expires_at as until from authz.grants`
+    const ended = new Map(rows.map(({ principal, scope, entity, id, level, until }) => [`${principal} ${patternKey({ scope, entity, id })}`, { principal, pattern: { scope, entity, id }, level, until: until?.getTime() ?? Number.POSITIVE_INFINITY }]))
+    expect(ended).toEqual(model.grants)
+    expect(new Set((await db.sql<Array<{ role: string; member: string }>>`select role, member from authz.members`).map(({ role, member }) => `${role}<${member}`))).toEqual(model.members)
+    // Whatever rests on what, in the end it rests on something that was there at first: no wider, no higher, no longer.
+    const underived = [...ended.values()].filter((one) => !atFirst.some((g) => covers(g.pattern, one.pattern) && levelAtLeast(g.level, one.level) && g.until >= one.until))
+    expect(underived).toEqual([])
   })
 })
