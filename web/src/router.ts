@@ -23,6 +23,7 @@ export const router = createRouter({
           children: [{ path: "t/:task", name: "task", component: () => import("./components/task/TaskDrawer.vue"), props: true }],
         },
         { path: "files", name: "files", component: () => import("./views/FilesView.vue"), meta: { title: "Files" } },
+        { path: "admin/:principal?", name: "admin", component: () => import("./views/AdminView.vue"), props: true, meta: { title: "Access" } },
         { path: "status", name: "status", component: () => import("./views/StatusView.vue"), meta: { title: "Status" } },
         { path: ":rest(.*)*", name: "nowhere", component: () => import("./views/NowhereView.vue"), meta: { title: "Nothing here" } },
       ],

@@ -7,11 +7,11 @@
 import { computed, onScopeDispose, shallowRef, watch } from "vue"
 import type { WritableComputedRef } from "vue"
 import { draftKey } from "../sync/store.ts"
-import type { EntityCode } from "./entities.ts"
+import type { EditedCode } from "./entities.ts"
 import { current } from "./replica.ts"
 
 /** The draft of one field, null where there is none. Setting null drops it. */
-export const useDraft = (entity: EntityCode, id: () => string | null | undefined, field: string): WritableComputedRef<string | null> => {
+export const useDraft = (entity: EditedCode, id: () => string | null | undefined, field: string): WritableComputedRef<string | null> => {
   const text = shallowRef<string | null>(null)
   let stop = (): void => {}
   watch(

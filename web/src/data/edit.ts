@@ -6,7 +6,7 @@
  *     update("task", id, { status: "done" })
  *     update("task", id, { title }, seen)        // seen: what stood there when typing began
  */
-import type { Entities, EntityCode } from "./entities.ts"
+import type { EditedCode, Entities } from "./entities.ts"
 import { ADDRESS } from "./entities.ts"
 import { current } from "./replica.ts"
 import type { Replica } from "../sync/replica.ts"
@@ -17,14 +17,14 @@ const replica = (): Replica => {
 }
 
 /** A new row. Give every column the screen needs, the server's defaults included: it shows as given until the server's row comes. */
-export const create = <E extends EntityCode>(entity: E, id: string, scope: string | null, row: Partial<Entities[E]>): string => {
+export const create = <E extends EditedCode>(entity: E, id: string, scope: string | null, row: Partial<Entities[E]>): string => {
   const address = ADDRESS[entity]
   const data = { ...row, [address.id]: id, ...(address.scope === null ? {} : { [address.scope]: scope }) }
   return replica().edit({ entity, entityId: id, scope, op: "create", data })
 }
 
 /** Changes some columns. `base`: their values when the person began, if that was earlier than now; somebody else's change since then is a conflict. */
-export const update = <E extends EntityCode>(entity: E, id: string, patch: Partial<Entities[E]>, base?: Partial<Entities[E]>): string =>
+export const update = <E extends EditedCode>(entity: E, id: string, patch: Partial<Entities[E]>, base?: Partial<Entities[E]>): string =>
   replica().edit({
     entity,
     entityId: id,
@@ -35,5 +35,5 @@ export const update = <E extends EntityCode>(entity: E, id: string, patch: Parti
   })
 
 /** Deletes. Taken back by `discard` while it waits; afterwards, `create` with the old row. */
-export const remove = (entity: EntityCode, id: string): string =>
+export const remove = (entity: EditedCode, id: string): string =>
   replica().edit({ entity, entityId: id, scope: current.value?.views.of(entity).docs.get(id)?.scope ?? null, op: "delete", data: {} })

@@ -4,6 +4,8 @@
  *
  * Columns are as Postgres sends them in JSON: timestamps and dates as ISO 8601 text.
  */
+import type { Level } from "#protocol/grant.ts"
+
 export interface ProjectRow {
   readonly id: string
   readonly name: string
@@ -61,17 +63,44 @@ export interface FileRow {
   readonly last_at: string
 }
 
+/** Who may do what: seen by whoever was granted it by name, changed over HTTP alone (access.ts). */
+export interface GrantRow {
+  readonly id: string
+  /** `user:<id>`, `role:<name>` or `everyone`. */
+  readonly principal: string
+  /** Null: any, as in the next two. */
+  readonly scope: string | null
+  readonly entity: string | null
+  readonly entity_id: string | null
+  readonly level: Level
+  readonly expires_at: string | null
+  readonly granted_by: string | null
+  readonly granted_at: string
+}
+
+export interface MemberRow {
+  readonly role: string
+  /** `user:<id>`, or `role:<name>` for a role inside a role. */
+  readonly member: string
+  readonly added_by: string | null
+  readonly added_at: string
+}
+
 export interface Entities {
   project: ProjectRow
   task: TaskRow
   comment: CommentRow
   person: PersonRow
   file: FileRow
+  _grant: GrantRow
+  _member: MemberRow
 }
 export type EntityCode = keyof Entities & string
+/** What mutations can change. */
+export type EditedCode = Exclude<EntityCode, "_grant" | "_member">
 
 /** The columns that hold an entity's id and scope: a new row is sent with them filled in. */
-export const ADDRESS: Readonly<Record<EntityCode, { readonly id: string; readonly scope: string | null }>> = {
+export const ADDRESS: Readonly<Record<EditedCode, { readonly id: string; readonly scope: string | null }>> = {
   project: { id: "id", scope: "id" },
   task: { id: "id", scope: "project_id" },
   comment: { id: "id", scope: "project_id" },

@@ -5,14 +5,14 @@
 import { defineStore } from "pinia"
 import { shallowReactive, watch } from "vue"
 import { remove } from "../data/edit.ts"
-import type { EntityCode } from "../data/entities.ts"
+import type { EditedCode } from "../data/entities.ts"
 import { current } from "../data/replica.ts"
 import { documentKey } from "../sync/store.ts"
 import { useAnnouncer } from "./announcer.ts"
 import { useSession } from "./session.ts"
 import { UNDO, useToasts } from "./toasts.ts"
 
-type Address = readonly [entity: EntityCode, id: string]
+type Address = readonly [entity: EditedCode, id: string]
 
 export const useDeletions = defineStore("deletions", () => {
   const toasts = useToasts()
@@ -60,10 +60,10 @@ export const useDeletions = defineStore("deletions", () => {
     toastOf.delete(key)
     if (toast !== undefined) toasts.withdraw(toast)
   }
-  const has = (entity: EntityCode, id: string): boolean => hidden.has(documentKey(entity, id))
+  const has = (entity: EditedCode, id: string): boolean => hidden.has(documentKey(entity, id))
 
   /** Hides the row, offers to undo, and removes it when nobody did. */
-  const ask = (entity: EntityCode, id: string, what: string): void => {
+  const ask = (entity: EditedCode, id: string, what: string): void => {
     const user = current.value?.replica.user
     if (user === undefined || has(entity, id)) return
     const key = documentKey(entity, id)

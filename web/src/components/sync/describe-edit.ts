@@ -1,6 +1,6 @@
 /** Edits and their values in words: for the list of what waits and for the choice between two values. */
 import type { Person } from "../../stores/workspace.ts"
-import type { EntityCode } from "../../data/entities.ts"
+import type { EditedCode } from "../../data/entities.ts"
 import { STATUSES } from "../board/statuses.ts"
 import { dayOf } from "../ui/relative-time.ts"
 
@@ -23,7 +23,7 @@ export const valueWords = (field: string, value: unknown, person: (id: string) =
   return typeof value === "string" ? value : JSON.stringify(value)
 }
 
-const NOUNS: Readonly<Record<EntityCode, string>> = { task: "task", project: "project", comment: "comment", person: "person", file: "file" }
+const NOUNS: Readonly<Record<EditedCode, string>> = { task: "task", project: "project", comment: "comment", person: "person", file: "file" }
 
 /** What of an edit is said. */
 export interface SaidEdit {
@@ -34,7 +34,7 @@ export interface SaidEdit {
 
 /** "Moved to Done", "New task", "Title, due". */
 export const editWords = (edit: SaidEdit): string => {
-  const noun = NOUNS[edit.entity as EntityCode] ?? edit.entity
+  const noun = NOUNS[edit.entity as EditedCode] ?? edit.entity
   if (edit.op === "create") return `New ${noun}`
   if (edit.op === "delete") return `Deleted the ${noun}`
   const fields = Object.keys(edit.data)
