@@ -45,7 +45,12 @@ export const useAccessChanges = defineStore("access-changes", () => {
     try {
       const { status, message } = await changeAccess(token, change)
       if (status !== "applied") {
-        toasts.show(status === "denied" ? `You may not do this: ${message ?? "ask an administrator"}` : `This cannot be: ${message ?? "check what you chose"}`, { kind: "bad" })
+        toasts.show(
+          status === "denied"
+            ? "You may not do this. It takes Share or more on all of it, and no less than the level that is given or taken back."
+            : `This cannot be: ${message ?? "check what you chose"}`,
+          { kind: "bad" },
+        )
         return false
       }
       await seen(change)

@@ -55,8 +55,8 @@ export const onWords = (pattern: Pattern, names: Names): string => {
   return pattern.scope === null ? (pattern.entity === null && pattern.entityId === null ? "everything everywhere" : lower) : `${lower} in ${placeWords(pattern.scope, pattern.entity, names)}`
 }
 
-/** How a grant comes to somebody. */
-export const wayWords = (way: ReadonlyArray<string>, principal: string, of: string): string => {
-  if (way.length > 0) return `through ${way.map((role) => `role ${role}`).join(", inside ")}`
-  return principal === "everyone" && of !== "everyone" ? "because everyone has it" : principal.startsWith("role:") ? "the role’s own grant" : principal === "everyone" ? "everyone’s grant" : "own grant"
+/** How a grant comes to somebody without a role in between. */
+export const ownWords = (principal: string, of: string): string => {
+  if (principal === "everyone") return of === "everyone" ? "everyone’s grant" : "because everyone has it"
+  return principal.startsWith("role:") ? "the role’s own grant" : "own grant"
 }
