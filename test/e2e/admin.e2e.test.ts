@@ -133,7 +133,7 @@ it("puts somebody into a role and takes them out: the reasons follow", async () 
   await rights("Summer regatta").getByText("through role leads").waitFor()
   await rights("Ferry booking").getByText("through role builders · also through role leads, inside role builders").waitFor()
 
-  await ada.page.getByRole("button", { name: "Project: none chosen" }).click()
+  await ada.page.getByRole("button", { name: "Project: Choose a project" }).click()
   await ada.page.getByRole("option", { name: "Summer regatta" }).click()
   await ada.page.getByRole("status").getByText(/^Owner on everything in Summer regatta/).waitFor()
 
@@ -148,7 +148,7 @@ it("says what to do about a change that cannot be", async () => {
   await ada.page.getByRole("article", { name: "Access of leads" }).waitFor()
   await ada.page.getByRole("button", { name: "Add a member" }).click()
   await ada.page.getByRole("option", { name: "builders" }).click()
-  await ada.page.getByText(/This cannot be: role .* cannot be inside role/).waitFor()
+  await ada.page.getByText(/This cannot be: role .* cannot be inside role/).first().waitFor()
 })
 
 it("is usable without sight of it, light and dark, and holds nothing of it once it is left", async () => {
