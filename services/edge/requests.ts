@@ -107,4 +107,5 @@ const away = (subject: string, cause: unknown): RequestError =>
 export const asRequestError = (cause: unknown): RequestError =>
   cause instanceof RequestError
     ? cause
-    : new RequestError({ code: "internal", message: cause instanceof Error ? cause.message : String(cause), hint: "the edge's log says more" })
+    : // What went wrong inside is the operator's to read: it may speak of anybody's rows.
+      new RequestError({ code: "internal", message: "the edge made a mistake", hint: "the edge's log says more" })
