@@ -51,7 +51,7 @@ describe("help", () => {
       expect(overview(COMMANDS)).toContain(`  ${command.name} `)
       const text = helpFor(command)
       for (const name of Object.keys(command.options)) expect(text).toContain(`--${name}`)
-      for (const { name } of command.args) expect(text).toContain(`<${name}>`)
+      for (const { name, optional } of command.args) expect(text).toContain(optional === true ? `[${name}]` : `<${name}>`)
       expect(text).toMatch(/Exit codes: 0 done, 1 .+, 2 the command line is wrong\./)
       expect(command.examples.map(refusal).filter((words) => words !== "")).toEqual([])
     }
