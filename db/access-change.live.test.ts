@@ -372,7 +372,9 @@ describe("whatever users do to each other's access", () => {
     }
     const time = (until: number): string | null => (until === Number.POSITIVE_INFINITY ? null : new Date(until).toISOString())
     for (let i = 0; i < 12; i++) {
-      const [principal, p, level, until] = [random.pick(principals), i === 0 ? { scope: null, entity: "_member", id: null } : pattern(), random.pick(["VIEW", ...LEVELS.slice(2)] as const), random.pick(times)]
+      // Each shares p1, and somebody may change roles; the others are of any kind, and some of a kind that those may not touch.
+      const [principal, p, level, until] = i < 3 ? [`user:${users[i]!}`, { scope: "p1", entity: null, id: null }, "SHARE" as const, Number.POSITIVE_INFINITY]
+        : [random.pick(principals), i === 3 ? { scope: null, entity: "_member", id: null } : { ...pattern(), ...(i < 8 ? { scope: "p1" } : {}) }, random.pick(["VIEW", ...LEVELS.slice(2)] as const), random.pick(times)]
       model.put(principal, p, level, until)
       await db.sql`insert into authz.grants (principal, scope, entity, entity_id, level, expires_at) values (${principal}, ${p.scope}, ${p.entity}, ${p.id}, ${level}, ${time(until)})
         on conflict (id) do update set level = excluded.level, expires_at = excluded.expires_at`
