@@ -6,6 +6,7 @@
  * | `authz.token`                   | services/authz                 |
  * | `authz.view`                    | services/authz                 |
  * | `authz.views`                   | services/authz                 |
+ * | those three with `_all` (`ofAll`)| services/authz, each instance  |
  * | `authz.may`                     | services/authz                 |
  * | `authz.explain`                 | services/authz, `explain.ts`   |
  * | `authz.demo`                    | services/authz, in the demo    |
