@@ -133,6 +133,9 @@ it("puts somebody into a role and takes them out: the reasons follow", async () 
   await rights("Summer regatta").getByText("through role leads").waitFor()
   await rights("Ferry booking").getByText("through role builders · also through role leads, inside role builders").waitFor()
 
+  // Toasts lie over the question.
+  const toasts = ada.page.getByRole("button", { name: "Dismiss" })
+  while ((await toasts.count()) > 0) await toasts.last().click()
   await ada.page.getByRole("button", { name: "Project: Choose a project" }).click()
   await ada.page.getByRole("option", { name: "Summer regatta" }).click()
   await ada.page.getByRole("status").getByText(/^Owner on everything in Summer regatta/).waitFor()
