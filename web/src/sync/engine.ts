@@ -81,6 +81,8 @@ export const createEngine = (options: EngineOptions): Engine => {
         settling = false
         // Not before: an edit of what was lost or deleted meanwhile is forgotten, not sent.
         pusher.open(true)
+        // What another tab wrote while this was being settled.
+        applier.look()
       }
       tell()
     },
