@@ -47,7 +47,7 @@ const follow = (of: Following): Watch => {
       if (early > 0.5) await after(early)
       const n = ++written
       sentAt.set(String(n), performance.now())
-      running.push(writers[n % WRITERS]!`insert into bench.item values (${of.from + n}, ${of.scope}, ${`mark-${n}-`}, 0)`)
+      running.push(writers[n % WRITERS]!`insert into bench.item values (${of.from + n}, ${of.scope}, ${`mark-${n}-`}, 0)`.execute())
     }
     await Promise.all(running)
   }

@@ -15,7 +15,7 @@ import { ask } from "./rounds.ts"
 import type { SocketsJobs } from "./sockets-worker.ts"
 import { startWorker } from "./worker.ts"
 
-const CROWDS: ReadonlyArray<{ readonly members: number; readonly rounds: number }> = [{ members: 1_000, rounds: 20 }, { members: 10_000, rounds: 8 }]
+const CROWDS: ReadonlyArray<{ readonly members: number; readonly rounds: number }> = [{ members: 1_000, rounds: 10 }, { members: 10_000, rounds: 6 }]
 const LENT = "lent"
 const ROLE = "crowd"
 /** Changes a second that the bystander follows, and seconds for which it does so undisturbed. */
