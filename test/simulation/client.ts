@@ -79,9 +79,13 @@ export class Client {
       case "ACCESS_REVOKED": {
         const { entityCode, entityId, scope } = frame.payload
         for (const documents of [this.documents, this.#gone]) {
+          if (entityId !== undefined) {
+            documents.delete(`${entityCode}/${entityId}`)
+            continue
+          }
           for (const [key, document] of documents) {
-            const [entity, id] = key.split("/")
-            if (entity === entityCode && (entityId === undefined || id === entityId) && (scope === undefined || document.scope === scope)) documents.delete(key)
+            const [entity] = key.split("/")
+            if (entity === entityCode && (scope === undefined || document.scope === scope)) documents.delete(key)
           }
         }
         break
