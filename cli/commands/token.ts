@@ -39,18 +39,13 @@ export const token = command({
       if (session === "" || session.length > SESSION_ID_CHARS) {
         return yield* new UsageError({ message: `--session is empty or longer than ${SESSION_ID_CHARS} characters.`, hint: "Leave it out for one of its own." })
       }
-      const [issuer, audience] = yield* Effect.all([Config.option(Config.String("TIDELINE_JWT_ISSUER")), Config.option(Config.String("TIDELINE_JWT_AUDIENCE"))]).pipe(Effect.orDie)
-      const named = { ...claim("iss", issuer), ...claim("aud", audience) }
       // To the millisecond: it is good though its user was signed out a moment ago.
       const issued = (yield* Clock.currentTimeMillis) / 1000
       const expires = Math.ceil(issued + ttl / 1000)
       const signed = yield* Effect.promise(() =>
-        new SignJWT({ sid: session, ...named }).setProtectedHeader({ alg: "HS256" }).setSubject(options.user).setIssuedAt(issued).setExpirationTime(expires).sign(new TextEncoder().encode(secret)),
+        new SignJWT({ sid: session }).setProtectedHeader({ alg: "HS256" }).setSubject(options.user).setIssuedAt(issued).setExpirationTime(expires).sign(new TextEncoder().encode(secret)),
       )
       yield* json ? printJson({ user: options.user, session, token: signed, expiresAt: new Date(expires * 1000).toISOString() }) : print(signed)
       return EXIT.ok
     }),
 })
-
-/** The claim that authz asks for, where it asks for one. */
-const claim = (name: "iss" | "aud", set: Option.Option<string>) => (Option.isSome(set) && set.value !== "" ? { [name]: set.value } : {})

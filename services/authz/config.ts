@@ -1,14 +1,13 @@
 /** What authz is told by its environment. */
 import { Config, Effect, Redacted } from "effect"
 import { ConfigProblem, Switch, natsUrl, optional, withFallback } from "#observe/config-error.ts"
-import type { TokenClaims, TokenKeys } from "./token.ts"
+import type { TokenKeys } from "./token.ts"
 import { secretIsShort } from "./token.ts"
 import { SECRET_MIN_BYTES } from "#protocol/limits.ts"
 
 export interface AuthzConfig {
   readonly natsUrl: Redacted.Redacted<string>
   readonly keys: TokenKeys
-  readonly claims: TokenClaims
   readonly demo: boolean
 }
 
@@ -21,21 +20,17 @@ export const authzConfig: Effect.Effect<AuthzConfig, ConfigProblem> = Effect.gen
   const nats = yield* natsUrl
   const demo = yield* withFallback("TIDELINE_DEMO", "1 to hand out demo tokens, or 0", Switch, false)
   const secret = yield* optional(SECRET, secretShouldBe, Config.Redacted)
-  const claims = {
-    issuer: yield* optional("TIDELINE_JWT_ISSUER", "the iss that tokens must have", Config.String),
-    audience: yield* optional("TIDELINE_JWT_AUDIENCE", "the aud that tokens must have, or have among others", Config.String),
-  }
   const url = yield* optional(JWKS, "the http or https address of a JSON Web Key Set", Config.URL)
   if (secret !== undefined && url !== undefined) return yield* new ConfigProblem({ variable: JWKS, shouldBe: `not set together with ${SECRET}` })
   if (secret !== undefined) {
     const text = Redacted.value(secret)
     if (secretIsShort(text)) return yield* new ConfigProblem({ variable: SECRET, shouldBe: secretShouldBe })
-    return { natsUrl: nats, demo, claims, keys: { type: "secret", secret: text } }
+    return { natsUrl: nats, demo, keys: { type: "secret", secret: text } }
   }
   if (url === undefined) return yield* new ConfigProblem({ variable: SECRET, shouldBe: `required: ${secretShouldBe}, or ${JWKS} with the address of a key set` })
   if (url.protocol !== "https:" && url.protocol !== "http:")
     return yield* new ConfigProblem({ variable: JWKS, shouldBe: "the http or https address of a JSON Web Key Set" })
   if (url.username !== "" || url.password !== "") return yield* new ConfigProblem({ variable: JWKS, shouldBe: "an address without user and password" })
   if (demo) return yield* new ConfigProblem({ variable: "TIDELINE_DEMO", shouldBe: `off with ${JWKS}: demo tokens are signed with ${SECRET}` })
-  return { natsUrl: nats, demo, claims, keys: { type: "jwks", url } }
+  return { natsUrl: nats, demo, keys: { type: "jwks", url } }
 })

@@ -39,7 +39,7 @@ runService(
     const runFork = Effect.runForkWith(yield* Effect.context<never>())
     const report = (problem: string | null) =>
       void runFork(problem === null ? Effect.log("the key set can be read") : Effect.logWarning(problem).pipe(Effect.annotateLogs({ hint: "TIDELINE_JWKS_URL" })))
-    yield* answer(nats, { fold, log, tokens: makeTokens(config.keys, now, report, config.claims), demo: config.demo, now })
+    yield* answer(nats, { fold, log, tokens: makeTokens(config.keys, now, report), demo: config.demo, now })
     yield* Effect.log("answering").pipe(Effect.annotateLogs({ demo: config.demo, keys: config.keys.type }))
     phase = "answering"
     yield* Effect.addFinalizer(() => Effect.sync(() => (phase = "stopping")))

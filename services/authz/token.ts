@@ -3,8 +3,7 @@
  *
  * The algorithms are fixed by what is configured, never taken from the token: HS256 with a secret; RS256, ES256 and EdDSA with a
  * key set. So `none` is refused, and a public key is never taken for a secret. `exp` and `sub` are required. `nbf` may lie CLOCK_SKEW_S
- * ahead, for clocks differ, and so may `iat`; `exp` has no grace, for the edge ends the connection by it. `sid` names the session. Whom a
- * token must be from, and for whom, is checked where it is configured: an issuer's keys often sign for other applications as well.
+ * ahead, for clocks differ, and so may `iat`; `exp` has no grace, for the edge ends the connection by it. `sid` names the session.
  */
 import { randomUUID } from "node:crypto"
 import { SignJWT, errors, jwtVerify } from "jose"
@@ -15,12 +14,6 @@ import { CLOCK_SKEW_S, DEMO_TOKEN_S, SECRET_MIN_BYTES, SESSION_ID_CHARS, TOKEN_M
 import { makeKeySet } from "./key-set.ts"
 
 export type TokenKeys = { readonly type: "secret"; readonly secret: string } | { readonly type: "jwks"; readonly url: URL }
-
-/** What a token must say of itself: by whom it was issued, for whom. What is undefined may be anything. */
-export interface TokenClaims {
-  readonly issuer?: string | undefined
-  readonly audience?: string | undefined
-}
 
 export interface Tokens {
   /** Rejects with a `RequestError`: `unauthorised` where the token is not good, `unavailable` where the keys cannot be had now. */
@@ -46,16 +39,14 @@ const hasControl = /\p{Cc}/u
 export const secretIsShort = (secret: string): boolean => Buffer.byteLength(secret) < SECRET_MIN_BYTES
 
 /** `now`: milliseconds since 1970. `report` is told what is wrong with the key set, and with null that nothing is any more. */
-export const makeTokens = (keys: TokenKeys, now: () => number, report: (problem: string | null) => void = () => {}, { issuer, audience }: TokenClaims = {}): Tokens => {
+export const makeTokens = (keys: TokenKeys, now: () => number, report: (problem: string | null) => void = () => {}): Tokens => {
   const check = verifier(keys, now, report)
-  const expected = { ...(issuer === undefined ? {} : { issuer }), ...(audience === undefined ? {} : { audience }) }
-  const named = { ...(issuer === undefined ? {} : { iss: issuer }), ...(audience === undefined ? {} : { aud: audience }) }
   return {
     verify: async (token) => {
       if (Buffer.byteLength(token) > TOKEN_MAX_BYTES) throw unauthorised("the token is too long")
       let payload: JWTPayload
       try {
-        payload = await check(token, { ...expected, requiredClaims: ["sub", "exp"], clockTolerance: CLOCK_SKEW_S, currentDate: new Date(now()) })
+        payload = await check(token, { requiredClaims: ["sub", "exp"], clockTolerance: CLOCK_SKEW_S, currentDate: new Date(now()) })
       } catch (error) {
         throw asRequestError(error)
       }
@@ -71,7 +62,7 @@ export const makeTokens = (keys: TokenKeys, now: () => number, report: (problem:
       if (keys.type !== "secret") throw new Error("tokens are issued with a secret only")
       // To the millisecond: whoever was signed out gets another one within the same second.
       const seconds = now() / 1_000
-      return new SignJWT({ sub: user, sid: session, iat: seconds, exp: Math.floor(seconds) + DEMO_TOKEN_S, ...named })
+      return new SignJWT({ sub: user, sid: session, iat: seconds, exp: Math.floor(seconds) + DEMO_TOKEN_S })
         .setProtectedHeader({ alg: "HS256", typ: "JWT" })
         .sign(Buffer.from(keys.secret))
     },

@@ -19,6 +19,9 @@ Ctrl-C ends it with the report so far, and code 130.
   --only kind,kind  only these kinds of faults
   --json FILE       also writes the report as JSON
 
+Where --only names a kind that strikes an edge, an authz or the command service, there are some, and clients who write and watch as well: what they
+were shown is held against Postgres and against the log.
+
 Kinds:
 ${names(KINDS)}
 

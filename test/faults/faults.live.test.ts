@@ -15,7 +15,7 @@ const LEFT_OUT = ["restore-changes", "delete-changes", "restore-nats"]
 
 it(`keeps every promise through faults of every kind at every step (npm run faults -- --seed ${SEED})`, { timeout: 300_000 }, async () => {
   const only = KINDS.map(({ name }) => name).filter((name) => !LEFT_OUT.includes(name))
-  const outcome = await runFaults({ seed: SEED, until: "covered", only, unchecked: 0.6 })
+  const outcome = await runFaults({ seed: SEED, until: "covered", watched: false, only, unchecked: 0.6 })
   const missed = outcome.struck.filter(({ reached }) => !reached)
   if (outcome.violations.length + missed.length > 0) throw new Error(report(outcome, promisesOf(allChecks(await Effect.runPromise(readHistory)))))
   expect(outcome.struck.length).toBeGreaterThan(KINDS.length - LEFT_OUT.length)

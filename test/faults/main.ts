@@ -6,6 +6,7 @@ import { asked, USAGE } from "./ask.ts"
 import type { Asked } from "./ask.ts"
 import { allChecks } from "./checks/all.ts"
 import { asJson, faultLine, promisesOf, report, totalChecks } from "./report.ts"
+import { KINDS } from "./kinds/all.ts"
 import { runFaults } from "./run.ts"
 
 const out = process.stdout
@@ -28,6 +29,7 @@ const run = async ({ seed, minutes, only, json }: Asked): Promise<number> => {
   const outcome = await runFaults({
     seed,
     until: minutes * 60_000,
+    watched: KINDS.some((kind) => kind.front === true && only?.includes(kind.name) === true),
     ...(only === undefined ? {} : { only }),
     signal: stopping.signal,
     struck: (fault, so) => {

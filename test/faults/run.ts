@@ -67,6 +67,8 @@ export interface RunOptions {
   readonly only?: ReadonlyArray<string>
   /** How often, of 1, the next fault strikes before anything is checked; never after a loss. */
   readonly unchecked?: number
+  /** Whether clients watch, at edges that may fail as well. */
+  readonly watched: boolean
   readonly signal?: AbortSignal
   /** Hears of each fault when its checks are made, and of each step between. */
   readonly struck?: (fault: Struck, soFar: Outcome) => void
@@ -139,10 +141,10 @@ export const runFaults = async (options: RunOptions): Promise<Outcome> => {
   }
 
   const story = async (): Promise<void> => {
-    doing("starting Postgres, nats-server and two relays")
-    world = await openWorld(seed)
+    doing("starting Postgres, nats-server and all services")
+    world = await openWorld(seed, options.watched)
     const random = randomFrom(seed)
-    const kinds = KINDS.filter((kind) => options.only?.includes(kind.name) ?? true)
+    const kinds = KINDS.filter((kind) => (options.watched || kind.front !== true) && (options.only?.includes(kind.name) ?? true))
     const plan = makePlan(kinds, STEPS, random)
     await world.mark(RECOVERS_MS)
     await check(world, false)

@@ -19,9 +19,6 @@ const LATE_MS = 500
 /** Milliseconds that a mutation may have waited for a lock after its transaction began, whose time counts for what has run out. */
 const WAITED_MS = 5_000
 
-/** Messages that transactions which run at the same time may write. */
-const RACE = 200
-
 interface Told {
   readonly entityCode: string
   readonly entityId: string
@@ -61,9 +58,11 @@ interface Standing {
   rights: number
   asked: ReadonlyArray<Asked>
   wishes: Array<ReadonlyArray<Asked>>
-  /** What was given beside the flow and is not judged yet. */
-  given: Array<{ readonly at: Place; readonly clock: number; readonly version: number }>
+  /** What was given beside the flow and is not judged yet: each time that it was decided anew what is to be given. */
+  given: Array<Array<{ readonly at: Place; readonly clock: number; readonly version: number }>>
   givenAt: number
+  /** The first sequence as of which what was given last can have been decided. */
+  giving: number
   readonly held: Map<string, { readonly at: Place; readonly version: number; readonly gone: boolean }>
   /** The era as of which what is held was looked at last. */
   era: number
@@ -76,15 +75,15 @@ export interface Counts {
   revoked: number
   reads: number
   mutations: number
-  /** Mutations whose right was taken back by a transaction that ran at the same time and comes before it in the log. */
-  raced: number
 }
+
+export const noCounts = (): Counts => ({ frames: 0, changes: 0, given: 0, revoked: 0, reads: 0, mutations: 0 })
 
 export class Judge {
   readonly #history: History
   readonly #rights: Rights
   readonly #standings = new Map<string, Standing>()
-  readonly counts: Counts = { frames: 0, changes: 0, given: 0, revoked: 0, reads: 0, mutations: 0, raced: 0 }
+  readonly counts = noCounts()
   /** The violations found, in words. */
   #wrong: Array<string> = []
 
@@ -102,9 +101,16 @@ export class Judge {
 
   // --- frames -----------------------------------------------------------------------------------------------------------------
 
+  /** Somebody of whom nothing was seen stands here and holds this. */
+  introduce(name: string, { position, cursor }: { readonly position: number; readonly cursor: string | null }, asked: ReadonlyArray<Asked>, held: ReadonlyArray<{ readonly at: Place; readonly version: number }>): void {
+    const rights = cursor === null ? 0 : (parseCursor(cursor)?.access ?? 0)
+    const documents = new Map(held.map(({ at, version }) => [`${at.entity}/${at.id}`, { at, version, gone: false }]))
+    this.#standings.set(name, { position, rights: Math.max(position, rights), asked, wishes: [], given: [], givenAt: 0, giving: Math.max(position, rights), held: documents, era: -1 })
+  }
+
   client(name: string, user: string, entries: ReadonlyArray<Entry>): void {
-    let standing = this.#standings.get(name)
-    if (standing === undefined) this.#standings.set(name, (standing = { position: 0, rights: 0, asked: [], wishes: [], given: [], givenAt: 0, held: new Map(), era: -1 }))
+    if (!this.#standings.has(name)) this.introduce(name, { position: 0, cursor: null }, [], [])
+    const standing = this.#standings.get(name)!
     for (const entry of entries) this.#entry({ name, user, step: entry.step }, standing, entry)
   }
 
@@ -114,6 +120,7 @@ export class Judge {
         const cursor = entry.cursor === null ? null : parseCursor(entry.cursor)
         standing.position = entry.position
         standing.rights = cursor === null ? 0 : Math.max(cursor.seq, cursor.access)
+        standing.giving = standing.rights
         standing.wishes = []
         standing.era = -1
         if (entry.cursor === null) standing.held.clear()
@@ -164,13 +171,17 @@ export class Judge {
     for (const change of changes) this.#content(who, change, to)
     if (type === "CHANGES" && from === to) {
       standing.givenAt = to
-      for (const change of changes) standing.given.push({ at: placeOf(change), clock: clockOf(change), version: change.version })
+      if (standing.given.length === 0) standing.given.push([])
+      for (const change of changes) standing.given.at(-1)!.push({ at: placeOf(change), clock: clockOf(change), version: change.version })
       this.#hold(standing, changes)
       return
     }
     const named = Math.max(to, cursor.access)
-    this.#judgeGiven(who, standing, named)
+    // Something else is about to be given. As of when is said by the frame that moves on, once all of it was.
+    if (cursor.partial) standing.given.push([])
+    else this.#judgeGiven(who, standing, named)
     standing.rights = Math.max(standing.rights, named)
+    if (!cursor.partial) standing.giving = Math.max(standing.giving, standing.rights)
     for (const change of changes) {
       if (change.version <= from) this.#fail(who, `a frame from ${from} tells of ${change.version}`, keyOf(change), change.version)
       if (!this.#rights.allowed(who.user, "VIEW", placeOf(change), standing.rights, clockOf(change))) {
@@ -203,13 +214,17 @@ export class Judge {
   }
 
   #judgeGiven(who: Who, standing: Standing, upTo: number): void {
-    const { given, givenAt } = standing
-    if (given.length === 0) return
+    const { givenAt, given: all } = standing
     standing.given = []
+    for (const given of all) if (given.length > 0) this.#judgeTogether(who, standing, given, givenAt, upTo)
+  }
+
+  #judgeTogether(who: Who, standing: Standing, given: Standing["given"][number], givenAt: number, upTo: number): void {
     this.counts.given += given.length
-    const least = standing.rights
+    // What is named by a frame in between is not yet when the rest of it was decided.
+    const least = standing.giving
     const seq = this.#rights.when(who.user, given, least, Math.max(least, upTo))
-    if (seq !== null) return void (standing.rights = Math.max(standing.rights, seq))
+    if (seq !== null) return void (standing.giving = Math.max(standing.giving, seq))
     const never = given.find((one) => this.#rights.when(who.user, [one], least, Math.max(least, upTo)) === null) ?? given[0]!
     this.#fail(who, `LEAK: given ${given.length} at ${givenAt}, which were not visible together as of any sequence from ${least} to ${upTo}; among them version ${never.version} in ${never.at.scope}`, `${never.at.entity}/${never.at.id}`, upTo)
   }
@@ -280,10 +295,6 @@ export class Judge {
       for (const message of own) {
         const needed = message.operation === "UPDATE" ? "EDIT" : message.operation === "INSERT" ? "CREATE" : op === "delete" ? "DELETE" : "EDIT"
         if (this.#rights.allowed(user, needed, message.address, before, Date.parse(message.at) - WAITED_MS)) continue
-        if (Array.from({ length: RACE }, (_, i) => before - i).some((seq) => seq >= 0 && this.#rights.allowed(user, needed, message.address, seq, Date.parse(message.at) - WAITED_MS))) {
-          this.counts.raced += 1
-          continue
-        }
         this.#fail(who, `${op} was applied at ${message.seq} in ${message.address.scope} without ${needed} as of ${before}`, key, message.seq)
       }
     }
@@ -309,7 +320,7 @@ interface Who {
 /** Violations that are told with their whole history; one mistake shows in many places. */
 const DESCRIBED = 5
 
-const shape = /^1\.[^.]+\.([0-9a-z]+)(?:-([0-9a-z]+))?\.[^!]*(!.*)?$/
+const shape = /^1\.[^.]+\.([0-9a-z]+)(?:-([0-9a-z]+))?\.[^*]*(\*.*)?$/
 const parseCursor = (text: string): Cursor | null => {
   const match = shape.exec(text)
   if (match === null) return null

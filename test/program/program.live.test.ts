@@ -17,7 +17,7 @@ import { migratedPostgres, startNats } from "#test/support/servers.ts"
 import { until } from "#test/support/until.ts"
 import type { Front } from "./front.ts"
 import { makeFront } from "./front.ts"
-import { CHECKPOINT, openProgram } from "./program.ts"
+import { CHECKPOINT, everything, openProgram } from "./program.ts"
 import type { Station } from "./station.ts"
 import { TABLES } from "./tables.ts"
 
@@ -60,7 +60,7 @@ it(`shows each user what Postgres says, and nothing else, whatever happens (TIDE
   undo.push(program.close)
 
   const check = async (everybody: boolean): Promise<void> => {
-    const wrong = await program.checkpoint(everybody)
+    const wrong = everything(await program.checkpoint({ everybody }))
     if (wrong.length > 0) throw new Error(`TIDELINE_SEED=${SEED}, ${wrong.length} wrong by step ${program.steps()}:\n${wrong.slice(0, 12).join("\n")}`)
   }
   await check(true)

@@ -15,7 +15,7 @@ import { until } from "#test/support/until.ts"
 import type { Front } from "./front.ts"
 import { History } from "./history.ts"
 import type { Counts } from "./judge.ts"
-import { Judge } from "./judge.ts"
+import { Judge, noCounts } from "./judge.ts"
 import { canonical, differences, truthFor } from "./oracle.ts"
 import type { Asked, Read, Sent } from "./recording.ts"
 import { Rights } from "./rights.ts"
@@ -34,14 +34,32 @@ export interface ProgramOptions {
   readonly front: Front
   /** What else may die in the middle: begun, and ended by what it answers. None: nothing dies. */
   readonly trouble: ReadonlyArray<(random: Random) => Promise<() => Promise<void>>>
+  /** Postgres may be away: a transaction that failed for that is none that is wrong. And nothing is granted that runs out, so that all is quiet as soon as nothing is under way. */
+  readonly faulty?: boolean
 }
+
+/** What a check found wrong, by the promise that it breaks. */
+export interface Findings {
+  /** Documents are not what Postgres says, or a client does not get there. */
+  readonly converges: ReadonlyArray<string>
+  /** A frame or an answer over HTTP told what it should not, or not what it should. */
+  readonly frames: ReadonlyArray<string>
+  /** A mutation is in the log that should not be, or is not and should. */
+  readonly writes: ReadonlyArray<string>
+  /** What nobody had asked for. */
+  readonly surprises: ReadonlyArray<string>
+}
+
+export const everything = ({ converges, frames, writes, surprises }: Findings): ReadonlyArray<string> => [...converges, ...frames, ...writes, ...surprises]
 
 export interface Program {
   /** One more; resolves when there is room for the next. */
   readonly step: () => Promise<void>
   readonly steps: () => number
-  /** All is quiet, and everything is compared; what is wrong, in words. `everybody`: those who were away come back first. */
-  readonly checkpoint: (everybody: boolean) => Promise<ReadonlyArray<string>>
+  /** Resolves when nothing is under way any more that could write. */
+  readonly quiet: () => Promise<void>
+  /** All is quiet, and everything is compared. `everybody`: those who were away come back first. `anew`: the log lost something, so what clients were told before it is held against nothing. */
+  readonly checkpoint: (check: { readonly everybody: boolean; readonly anew?: boolean }) => Promise<Findings>
   readonly counts: () => Counts & { readonly oracle: number; readonly refused: number; readonly troubles: number }
   readonly close: () => Promise<void>
 }
@@ -62,13 +80,14 @@ const TROUBLE_EVERY = 350
 const EXPECTED = new Set(["40P01", "40001", "23503", "23505", "23514", "55P03"])
 
 export const openProgram = async (options: ProgramOptions): Promise<Program> => {
-  const { seed, sql, front, log, nats, trouble } = options
+  const { seed, sql, front, log, nats, trouble, faulty = false } = options
   const random = randomFrom(seed)
-  const statements = new Statements(random)
+  const statements = new Statements(random, !faulty)
   const writers = openConnection(options.databaseUrl, "program", undefined, LANES)
-  const history = new History(log)
-  const rights = new Rights()
-  const judge = new Judge(history, rights)
+  let history = new History(log)
+  let rights = new Rights()
+  let judge = new Judge(history, rights)
+  const before: Counts = noCounts()
   const tokens: ReadonlyMap<string, string> = new Map(await Promise.all(USERS.map(async (user) => [user, await front.token(user)] as const)))
   let count = 0
   const watchers = USERS.flatMap((user, i) =>
@@ -84,7 +103,6 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
   let compared = 0
   let struck = 0
   let ticks = 0
-  let judged = 0
   const unanswered = new Map<string, readonly [mutation: Sent, body: unknown]>()
 
   const begin = (work: Promise<unknown>): void => {
@@ -96,7 +114,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     begin(
       writers.unsafe(text).catch((cause: Error & { code?: string }) => {
         refused += 1
-        if (!EXPECTED.has(cause.code ?? "")) throw new Error(`${text}: ${cause.message}`, { cause })
+        if (!EXPECTED.has(cause.code ?? "") && !(faulty && isAway(cause.code))) throw new Error(`${text}: ${cause.message}`, { cause })
       }),
     )
   const later = (steps: number, run: () => void): void => void due.push({ at: count + steps, run })
@@ -258,21 +276,12 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     }, { what: "the tick is in the stream", deadline: QUIET_MS, every: 20 })
   }
 
-  const checkpoint = async (everybody: boolean): Promise<ReadonlyArray<string>> => {
-    const wrong: Array<string> = []
+  const quiet = async (): Promise<void> => {
     while (troubles.length > 0) await troubles.shift()!()
     while (underWay.size > 0) await Promise.all(underWay)
     for (const [id, [{ answers }]] of unanswered) if (answers.length > 0) unanswered.delete(id)
-    await Promise.all(front.all.map(async (station) => {
-      station.resume()
-      await station.start()
-      await station.ready()
-      wrong.push(...station.surprises())
-    }))
-    for (const watcher of watchers) {
-      watcher.resume()
-      if (everybody) watcher.connect()
-    }
+    if (unanswered.size === 0) return
+    await ready()
     // What was not answered is sent again until it is, as any client does; so none is under way after this.
     for (const [mutation, body] of unanswered.values()) {
       await until(async () => {
@@ -281,6 +290,33 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       }, { what: `mutation ${mutation.id} is answered`, deadline: QUIET_MS, every: 100 })
     }
     unanswered.clear()
+  }
+  const ready = async (): Promise<void> => {
+    await Promise.all(front.all.map(async (station) => {
+      station.resume()
+      await station.start()
+      await station.ready()
+    }))
+  }
+
+  /** Where somebody stands by their own account, for a judge that has seen nothing of them. */
+  const introduce = ({ client, replica, asked }: Watcher): void => {
+    const held = [...replica.documents].map(([key, { version, scope }]) => {
+      const [entity, id] = key.split("/") as [string, string]
+      return { at: { scope, entity, id }, version }
+    })
+    judge.introduce(client, replica.stored, asked, held)
+  }
+
+  const checkpoint: Program["checkpoint"] = async ({ everybody, anew = false }) => {
+    const converges: Array<string> = []
+    const writes: Array<string> = []
+    await quiet()
+    await ready()
+    for (const watcher of watchers) {
+      watcher.resume()
+      if (everybody) watcher.connect()
+    }
     await until(async () => {
       const [row] = await sql<Array<{ left: number }>>`select count(*)::int as left from authz.grants where expires_at is not null`
       return row!.left === 0
@@ -288,10 +324,25 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     const position = await tick()
     const present = watchers.filter((watcher) => watcher.wanted)
     for (const watcher of present) {
-      await until(() => watcher.replica.live && watcher.replica.position >= position, { what: "live", deadline: QUIET_MS }).catch(() => {
-        wrong.push(`step ${count}, ${watcher.client}: not live at ${position}: stands at ${watcher.replica.position}, ${watcher.replica.live ? "live" : "not live"}, its connections ended with ${watcher.endings.slice(-5).join(", ") || "nothing"}; last told ${watcher.replica.received.slice(-3).map((frame) => JSON.stringify(frame).slice(0, 200)).join(" ")}`)
+      // By the document, not by the position: after a loss numbers are used again.
+      const told = (): boolean => watcher.replica.live && watcher.replica.position >= position && watcher.replica.documents.get("tick/0")?.body.includes(`"v":${ticks}`) === true
+      await until(told, { what: "live", deadline: QUIET_MS }).catch(() => {
+        converges.push(`step ${count}, ${watcher.client}: not live at ${position}: stands at ${watcher.replica.position}, ${watcher.replica.live ? "live" : "not live"}, its connections ended with ${watcher.endings.slice(-5).join(", ") || "nothing"}; last told ${watcher.replica.received.slice(-3).map((frame) => JSON.stringify(frame).slice(0, 200)).join(" ")}`)
       })
     }
+    if (anew) {
+      for (const [name, n] of Object.entries(judge.counts)) before[name as keyof Counts] += n
+      history = new History(log)
+      rights = new Rights()
+      judge = new Judge(history, rights)
+      reads = []
+      sent.clear()
+      for (const watcher of watchers) {
+        watcher.take()
+        introduce(watcher)
+      }
+    }
+    const judged = anew ? Number.POSITIVE_INFINITY : history.head
     await history.read((message) => rights.apply(message))
     for (const watcher of present) {
       const truth = await truthFor(sql, watcher.user, watcher.asked)
@@ -299,31 +350,38 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       const is = new Map([...watcher.replica.documents].map(([key, { scope, body }]) => [key, `${scope} ${canonical(JSON.parse(body))}`]))
       const differs = differences(is, truth)
       if (differs.length === 0) continue
-      wrong.push(`step ${count}, ${watcher.client} (${watcher.user}), who asks for ${JSON.stringify(watcher.asked)}, differs from Postgres at ${position}:`)
-      for (const what of differs.slice(0, 5)) {
-        const [, key = ""] = /(\S+\/[^\s:]+)/.exec(what) ?? []
-        wrong.push(`  ${what}`, ...history.around(key, history.head).map((line) => `    ${line}`))
-      }
-      wrong.push(...rights.around(watcher.user, history.head).map((line) => `    ${watcher.user} ${line}`))
+      converges.push([
+        `step ${count}, ${watcher.client} (${watcher.user}), who asks for ${JSON.stringify(watcher.asked)}, differs from Postgres at ${position}:`,
+        ...differs.slice(0, 5).flatMap((what) => [`  ${what}`, ...history.around(/ (\S+\/[^\s:]+)/.exec(what)?.[1] ?? "", history.head).map((line) => `    ${line}`)]),
+        ...rights.around(watcher.user, history.head).map((line) => `    ${watcher.user} ${line}`),
+      ].join("\n"))
     }
-    wrong.push(...watchers.flatMap(({ client, replica }) => replica.complaints.splice(0).map((what) => `step ${count}, ${client}: ${what}`)))
+    const manners = watchers.flatMap(({ client, replica }) => replica.complaints.splice(0).map((what) => `step ${count}, ${client}: ${what}`))
     for (const watcher of watchers) {
       judge.client(watcher.client, watcher.user, watcher.take())
       watcher.replica.received.length = 0
     }
     for (const one of reads) judge.read(one)
     reads = []
-    const seen = judge.mutations(sent, judged)
-    judged = history.head
+    const frames = [...(anew ? [] : manners), ...judge.take()]
+    const applied = judge.mutations(sent, judged)
+    writes.push(...judge.take())
     for (const { id, answers, step: at, user } of sent.values()) {
-      if (answers.includes("applied") && !seen.has(id)) wrong.push(`step ${at}, mutation ${id} by ${user}: answered applied, and is not in the log`)
+      if (answers.includes("applied") && !applied.has(id)) writes.push(`step ${at}, mutation ${id} by ${user}: answered applied, and is not in the log`)
     }
     sent.clear()
-    wrong.push(...surprises, ...judge.take())
+    const found = { converges, frames, writes, surprises: [...surprises, ...front.all.flatMap((station) => [...station.surprises()])] }
     surprises = []
-    return wrong
+    return found
   }
 
+  // Nobody can ask for what an edge has not heard of yet.
+  for (const { name, port } of front.edges) {
+    await until(async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/schema`, { headers: { authorization: `Bearer ${tokens.get("ada")}` } })
+      return (await answer.text()).includes('"tick"')
+    }, { what: `${name} knows the tables`, deadline: QUIET_MS, every: 50 })
+  }
   for (const watcher of watchers) {
     for (let i = 0; i < 2; i++) watcher.subscribe(wish())
     watcher.connect()
@@ -331,8 +389,9 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
   return {
     step,
     steps: () => count,
+    quiet,
     checkpoint,
-    counts: () => ({ ...judge.counts, oracle: compared, refused, troubles: struck }),
+    counts: () => ({ ...sum(before, judge.counts), oracle: compared, refused, troubles: struck }),
     close: async () => {
       for (const watcher of watchers) watcher.disconnect(false)
       await Promise.allSettled(underWay)
@@ -340,5 +399,10 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     },
   }
 }
+
+const sum = (a: Counts, b: Counts): Counts => Object.fromEntries(Object.entries(a).map(([name, n]) => [name, n + b[name as keyof Counts]])) as unknown as Counts
+
+/** Postgres is not there: a shutdown, a lost connection. */
+const isAway = (code: string | undefined): boolean => code === undefined || !/^[0-9A-Z]{5}$/.test(code) || /^(57|08)/.test(code)
 
 const TICK = changeSubject({ scope: null, entity: "tick", id: "0" })

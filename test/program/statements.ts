@@ -17,13 +17,16 @@ const EXPIRING = 0.2
 
 export class Statements {
   readonly #random: Random
+  readonly #expiring: boolean
   /** What was granted, as far as the program knows, so that what is revoked was mostly there. */
   #granted: Array<Pattern> = []
   #joined: Array<readonly [role: string, member: string]> = []
   #titles = 0
 
-  constructor(random: Random) {
+  /** `expiring`: whether some grants run out. */
+  constructor(random: Random, expiring: boolean) {
     this.#random = random
+    this.#expiring = expiring
   }
 
   // --- rows ---------------------------------------------------------------------------------------------------------------
@@ -87,7 +90,7 @@ export class Statements {
   }
 
   grant(pattern = this.#random.chance(0.3) && this.#granted.length > 0 ? this.#random.pick(this.#granted) : this.#pattern()): string {
-    const expires = this.#random.chance(EXPIRING) ? `, expires_at => clock_timestamp() + interval '${300 + this.#random.int(1_200)} milliseconds'` : ""
+    const expires = this.#expiring && this.#random.chance(EXPIRING) ? `, expires_at => clock_timestamp() + interval '${300 + this.#random.int(1_200)} milliseconds'` : ""
     if (!this.#granted.some((one) => this.#spelled(one) === this.#spelled(pattern))) this.#granted.push(pattern)
     return `select authz.grant_access(${this.#spelled(pattern)}, level => '${this.#random.pick(LEVELS)}'${expires})`
   }

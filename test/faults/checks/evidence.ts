@@ -1,6 +1,7 @@
 /** What the promises are held against: everything that came since the last time, read while nobody writes. */
 import type { RelayCursor } from "../../../services/outbox-relay/cursor.ts"
 import type { Head, LogMessage } from "#nats/log.ts"
+import type { Findings } from "../../program/program.ts"
 import type { RelayState } from "../world/relay.ts"
 
 export interface OutboxRow {
@@ -36,6 +37,8 @@ export interface Evidence {
   readonly acknowledged: ReadonlyArray<string>
   /** Losses on purpose, and how many epochs may have come of them. */
   readonly losses: { readonly least: number; readonly most: number }
+  /** What is wrong with what clients were shown; null where there are none. */
+  readonly audience: Findings | null
   /** What did not come within its time, and what nobody had asked for. */
   readonly complaints: ReadonlyArray<string>
 }

@@ -36,6 +36,8 @@ export const gather = async (world: World, from: Position): Promise<{ readonly e
   const inTime = async (what: string, deadline: number, ask: () => Promise<boolean>): Promise<void> => {
     await until(ask, { what, deadline, every: 20 }).catch((cause: Error) => void complaints.push(cause.message))
   }
+  // Clients look first: what they need for it is a change like any other.
+  const audience = (await world.audience?.check(world.lostSomething())) ?? null
   const rows = await outboxAfter(sql, from.row)
   let messages: ReadonlyArray<StreamMessage> = []
   let compared = -1
@@ -79,6 +81,7 @@ export const gather = async (world: World, from: Position): Promise<{ readonly e
       leases: lease!.holders,
       acknowledged: world.writers.acknowledged(),
       losses: world.losses(),
+      audience,
       complaints,
     },
     to: { row: rows.at(-1)?.id ?? from.row, changes: head.last, state: head.state },

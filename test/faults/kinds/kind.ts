@@ -10,6 +10,8 @@ export interface FaultKind {
   readonly what: string
   /** At which steps it may strike. */
   readonly at: (step: Step) => boolean
+  /** It strikes what stands before the clients: only where there are any. */
+  readonly front?: true
   /** How often it is chosen beside the others; 1 unless told. */
   readonly weight?: number
   /** Milliseconds from here in which a new change must be published; 20,000 unless told. */

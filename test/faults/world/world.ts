@@ -23,6 +23,8 @@ import { writeMany } from "../writers/bulk.ts"
 import { TABLES } from "../writers/schema.ts"
 import type { Turn, Writers } from "../writers/writer.ts"
 import { startWriters } from "../writers/writer.ts"
+import type { Audience } from "./audience.ts"
+import { openAudience } from "./audience.ts"
 import { openConnection } from "./connection.ts"
 import type { Relay } from "./relay.ts"
 import { makeRelay } from "./relay.ts"
@@ -36,6 +38,8 @@ export interface World {
   readonly nats: Nats
   readonly log: Log
   readonly writers: Writers
+  /** Null where nobody watches. */
+  readonly audience: Audience | null
   /** The relay that works; waits until one does. */
   readonly active: () => Promise<Relay>
   /** The other one. */
@@ -61,20 +65,21 @@ export interface World {
   readonly stop: () => Promise<void>
 }
 
-export const openWorld = async (seed: number): Promise<World> => {
+/** `watched`: with edges, authz, the command service and clients. */
+export const openWorld = async (seed: number, watched: boolean): Promise<World> => {
   const undo: Array<() => Promise<unknown>> = []
   const stop = async (): Promise<void> => {
     for (const each of undo.toReversed()) await each().catch(() => undefined)
   }
   try {
-    return await build(seed, undo, stop)
+    return await build(seed, watched, undo, stop)
   } catch (cause) {
     await stop()
     throw cause
   }
 }
 
-const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: () => Promise<void>): Promise<World> => {
+const build = async (seed: number, watched: boolean, undo: Array<() => Promise<unknown>>, stop: () => Promise<void>): Promise<World> => {
   const kept = async <A extends { readonly stop: () => Promise<void> }>(starting: Promise<A>): Promise<A> => {
     const started = await starting
     undo.push(started.stop)
@@ -107,6 +112,20 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
   const writers = startWriters(allWriters(history).map((writer, i) => ({ writer, random: randomFrom(seed * 31 + i) })), connect)
   undo.push(writers.stop)
 
+  const audience = watched ? await openAudience({ seed, postgres: pg, server, sql, nats, log }) : null
+  if (audience !== null) {
+    undo.push(audience.stop)
+    audience.goOn()
+  }
+  const everybody: Writers = {
+    ...writers,
+    standStill: async () => void (await Promise.all([writers.standStill(), audience?.standStill()])),
+    goOn: () => {
+      writers.goOn()
+      audience?.goOn()
+    },
+  }
+
   const hand = connect("provoker")
   undo.push(() => hand.end({ timeout: 1 }))
   let provoked = 0
@@ -126,7 +145,8 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
     sql,
     nats,
     log,
-    writers,
+    writers: everybody,
+    audience,
     active: () =>
       until(async () => {
         for (const relay of relays) if ((await relay.state()).active) return relay
@@ -136,7 +156,7 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
       }),
     other: (relay) => relays.find((each) => each !== relay)!,
     standStill: async () => {
-      await writers.standStill()
+      await everybody.standStill()
       await provoking
     },
     bulk: () => (provoking = provoking.then(() => writeMany(turn, 2_500).catch(() => undefined))),
@@ -175,6 +195,7 @@ const build = async (seed: number, undo: Array<() => Promise<unknown>>, stop: ()
         await start()
       }
       server.resume()
+      await audience?.heal()
     },
     copyStore: async () => {
       const backup = `${server.storeDir}-backup`
