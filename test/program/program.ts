@@ -66,7 +66,7 @@ export interface Program {
 
 /** Clients of each user. */
 const CLIENTS = 3
-/** Connections that write, and what may be under way at once. */
+/** Connections that write, and transactions that may be under way at once. */
 const LANES = 6
 const UNDER_WAY = 10
 /** Milliseconds for everything under way to end, and for clients to be live after that. */
@@ -94,6 +94,8 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     Array.from({ length: CLIENTS }, (_, n) => new Watcher(`${user}-${n + 1}`, user, tokens.get(user)!, front, randomFrom(seed * 1_000 + i * CLIENTS + n), () => count)),
   )
   const underWay = new Set<Promise<unknown>>()
+  /** Of these, the ones that wait for Postgres alone. What waits for a service that is held still must not keep back the step that lets it go on. */
+  const writing = new Set<Promise<unknown>>()
   const sent = new Map<string, Sent>()
   let reads: Array<Read> = []
   let due: Array<{ readonly at: number; readonly run: () => void }> = []
@@ -105,17 +107,23 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
   let ticks = 0
   const unanswered = new Map<string, readonly [mutation: Sent, body: unknown]>()
 
-  const begin = (work: Promise<unknown>): void => {
-    const tracked: Promise<unknown> = work.catch((cause: unknown) => void surprises.push(`step ${count}: ${(cause as Error).message}`)).finally(() => underWay.delete(tracked))
+  const begin = (work: Promise<unknown>): Promise<unknown> => {
+    const tracked: Promise<unknown> = work.catch((cause: unknown) => void surprises.push(`step ${count}: ${(cause as Error).message}`)).finally(() => {
+      underWay.delete(tracked)
+      writing.delete(tracked)
+    })
     underWay.add(tracked)
+    return tracked
   }
   /** Several statements are one transaction. */
   const write = (text: string): void =>
-    begin(
-      writers.unsafe(text).catch((cause: Error & { code?: string }) => {
-        refused += 1
-        if (!EXPECTED.has(cause.code ?? "") && !(faulty && isAway(cause.code))) throw new Error(`${text}: ${cause.message}`, { cause })
-      }),
+    void writing.add(
+      begin(
+        writers.unsafe(text).catch((cause: Error & { code?: string }) => {
+          refused += 1
+          if (!EXPECTED.has(cause.code ?? "") && !(faulty && isAway(cause.code))) throw new Error(`${text}: ${cause.message}`, { cause })
+        }),
+      ),
     )
   const later = (steps: number, run: () => void): void => void due.push({ at: count + steps, run })
 
@@ -156,6 +164,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       method: "POST",
       headers: { authorization: `Bearer ${tokens.get(mutation.user)}`, "content-type": "application/json" },
       body: JSON.stringify({ mutations: [body] }),
+      signal: AbortSignal.timeout(QUIET_MS),
     }).then(async (r) => (r.ok ? ((await r.json()) as { results: ReadonlyArray<{ status: string }> }) : null), () => null)
     for (const { status } of answer?.results ?? []) mutation.answers.push(status)
   }
@@ -193,7 +202,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     const entity = random.pick(TYPES)
     const id = random.pick(entity === "card" ? CARDS : entity === "line" ? LINES : NOTICES)
     const url = `/v1/${entity}${random.pick([`?limit=200`, `?scope=${random.pick(SCOPES)}&limit=200`, `/${id}`, `/${id}/history`])}`
-    const asking = fetch(`http://127.0.0.1:${edge.port}${url}`, { headers: { authorization: `Bearer ${tokens.get(watcher.user)}` } })
+    const asking = fetch(`http://127.0.0.1:${edge.port}${url}`, { headers: { authorization: `Bearer ${tokens.get(watcher.user)}` }, signal: AbortSignal.timeout(QUIET_MS) })
       .then(async (r) => ({ status: r.status, text: await r.text() }))
       .then(({ status, text }) => {
         // The edge that answered must be the one that told the client where it stands, not one that took its place.
@@ -219,7 +228,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
         }
         struck += 1
         troubles.push(once)
-        later(length, () => begin(once()))
+        later(length, () => void begin(once()))
       }),
     )
   }
@@ -260,7 +269,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
         break
       }
     }
-    if (underWay.size >= UNDER_WAY) await Promise.race(underWay)
+    if (writing.size >= UNDER_WAY) await Promise.race(writing)
     // Sockets and timers have their turn.
     else if (count % 4 === 0) await new Promise((resolve) => setImmediate(resolve))
   }
