@@ -12,6 +12,15 @@ import type { ErrorCode } from "#protocol/down.ts"
 import { RequestError } from "#protocol/request.ts"
 import type { Nats } from "./connection.ts"
 
+/** A reply that its maker has written already, because parts of it are the same in many. */
+export class Json {
+  readonly text: string
+
+  constructor(text: string) {
+    this.text = text
+  }
+}
+
 export interface Serve<Request, Encoded> {
   /** Of metrics and log lines: `authz.view`. */
   readonly name: string
@@ -22,7 +31,7 @@ export interface Serve<Request, Encoded> {
   readonly request: Schema.ConstraintCodec<Request, Encoded>
   /** Requests under way at once; what is above is answered with `unavailable`. */
   readonly inFlight: number
-  /** What to reply, JSON. Rejects with a `RequestError`; anything else is a defect: logged, and answered with `internal`. */
+  /** What to reply, a value or its `Json`. Rejects with a `RequestError`; anything else is a defect: logged, and answered with `internal`. */
   readonly handle: (request: Request, subject: string) => unknown
 }
 
@@ -43,7 +52,8 @@ export const serve = <Request, Encoded>(nats: Nats, options: Serve<Request, Enco
       let reply: string
       try {
         if (underway.size >= inFlight) throw overloaded
-        reply = `{"ok":true,"value":${JSON.stringify(await handle(read(decode, message), message.subject))}}`
+        const value = await handle(read(decode, message), message.subject)
+        reply = `{"ok":true,"value":${value instanceof Json ? value.text : JSON.stringify(value)}}`
       } catch (cause) {
         const error = asRequestError(cause)
         if (error !== cause) runFork(Effect.logError(`${name}: a request failed unexpectedly`, Cause.die(cause)))

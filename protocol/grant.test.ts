@@ -54,6 +54,7 @@ describe("patterns", () => {
     for (const a of kept) for (const b of kept) if (a !== b) expect(covers(a, b)).toBe(false)
     expect(normalise(kept)).toEqual(kept)
     expect(normalise(random.shuffle(all))).toEqual(kept)
+    expect(kept.map(patternKey)).toEqual(kept.map(patternKey).sort())
   })
 
   property("split into groups without overlap, none lost", 300, (random) => {

@@ -58,31 +58,64 @@ export const viewKeys = (at: Address): ReadonlyArray<string> => {
   return scope === null ? any : [patternKey({ scope, entity, id: null }), patternKey({ scope, entity, id }), ...any]
 }
 
-/** Without repeats and without what another covers, in a fixed order. */
+/** A fixed order: by entity, scope and id, any first. */
+export const patternOrder = (a: Pattern, b: Pattern): number => partOrder(a.entity, b.entity) || partOrder(a.scope, b.scope) || partOrder(a.id, b.id)
+const partOrder = (a: string | null, b: string | null): number => (a === b ? 0 : a === null ? -1 : b === null ? 1 : a < b ? -1 : 1)
+
+/** Without repeats and without what another covers, in `patternOrder`: linear where they come in order, in few runs or few. */
 export const normalise = <P extends Pattern>(patterns: Iterable<P>): ReadonlyArray<P> => {
-  const byKey = new Map<string, P>()
-  // What is any in none of them need not be tried: most views hold only scopes, and then nothing covers anything.
-  const any = { scope: false, entity: false, id: false }
-  for (const p of patterns) {
-    byKey.set(patternKey(p), p)
-    any.scope ||= p.scope === null
-    any.entity ||= p.entity === null
-    any.id ||= p.id === null
-  }
-  const nothingWider = !any.scope && !any.entity && !any.id
-  const kept = nothingWider ? [...byKey] : [...byKey].filter(([, p]) => !wider(p, any).some((w) => byKey.has(patternKey(w))))
+  const all = [...patterns]
   // What was normalised before, as most of it was, is in order.
-  if (kept.some(([key], i) => i > 0 && key < kept[i - 1]![0])) kept.sort(([a], [b]) => (a < b ? -1 : 1))
-  return kept.map(([, p]) => p)
+  if (all.some((p, i) => i > 0 && patternOrder(all[i - 1]!, p) > 0)) all.sort(patternOrder)
+  const wider = widerOnes(all)
+  return all.filter((p, i) => (i === 0 || patternOrder(all[i - 1]!, p) !== 0) && !isCovered(p, wider))
 }
 
-/** The patterns that cover `p`, but `p`, and are wider in these parts. */
-const wider = (p: Pattern, any: { readonly scope: boolean; readonly entity: boolean; readonly id: boolean }): ReadonlyArray<Pattern> => {
-  const scopes = p.scope === null || !any.scope ? [p.scope] : [p.scope, null]
-  const entities = p.entity === null || !any.entity || isSystemEntity(p.entity) ? [p.entity] : [p.entity, null]
-  const ids = p.id === null || !any.id ? [p.id] : [p.id, null]
-  if (scopes.length + entities.length + ids.length === 3) return []
-  return scopes.flatMap((scope) => entities.flatMap((entity) => ids.map((id) => ({ scope, entity, id })))).slice(1)
+const [ENTITY, SCOPE, ID] = [1, 2, 4] as const
+/** Which parts are any, as bits. */
+const anyParts = (p: Pattern): number => (p.entity === null ? ENTITY : 0) | (p.scope === null ? SCOPE : 0) | (p.id === null ? ID : 0)
+
+/** Patterns in which the same parts are any, by those that are not: there are two at most. */
+interface Wider {
+  readonly any: number
+  readonly named: Map<string, Set<string>>
+}
+
+/** Those that may cover another of them. Most views hold only scopes: then none does, and nothing is indexed. */
+const widerOnes = (patterns: ReadonlyArray<Pattern>): ReadonlyArray<Wider> => {
+  let kinds = 0
+  for (const p of patterns) kinds |= 1 << anyParts(p)
+  const wider: Array<Wider> = []
+  for (let any = 1; any < 8; any++) if (hasKind(kinds, any) && narrowerKinds(any).some((kind) => hasKind(kinds, kind))) wider.push({ any, named: new Map() })
+  if (wider.length === 0) return wider
+  for (const p of patterns) {
+    const { any, named } = wider.find((one) => one.any === anyParts(p)) ?? NONE_WIDER
+    if (any === 0) continue
+    const [first, second] = [firstNamed(any, p), secondNamed(any, p)]
+    const seconds = named.get(first)
+    if (seconds === undefined) named.set(first, new Set([second]))
+    else seconds.add(second)
+  }
+  return wider
+}
+const NONE_WIDER: Wider = { any: 0, named: new Map() }
+const hasKind = (kinds: number, any: number): boolean => (kinds & (1 << any)) !== 0
+const narrowerKinds = (any: number): ReadonlyArray<number> => [0, 1, 2, 3, 4, 5, 6].filter((kind) => kind !== any && (kind & any) === kind)
+
+/** The first part that is not any in patterns of this kind, of one that they may cover; and the second. */
+const firstNamed = (any: number, p: Pattern): string => ((any & ENTITY) === 0 ? p.entity! : (any & SCOPE) === 0 ? p.scope! : (any & ID) === 0 ? p.id! : "")
+const secondNamed = (any: number, p: Pattern): string =>
+  any === ENTITY || any === SCOPE ? p.id! : any === ID ? p.scope! : ""
+
+const isCovered = (p: Pattern, wider: ReadonlyArray<Wider>): boolean => {
+  if (wider.length === 0) return false
+  const own = anyParts(p)
+  for (const { any, named } of wider) {
+    if (any === own || (any & own) !== own) continue
+    if ((any & ENTITY) !== 0 && p.entity !== null && isSystemEntity(p.entity)) continue
+    if (named.get(firstNamed(any, p))?.has(secondNamed(any, p)) === true) return true
+  }
+  return false
 }
 
 /** Whether some address is matched by both. */

@@ -254,6 +254,10 @@ export const EXPLAIN_TURN_MS = 5
 export const FOLD_FORGET_MS = 10 * 60_000
 /** Rows that it looks at for that before questions get their turn: a millisecond. */
 export const FOLD_FORGET_SLICE = 5_000
+/** Grants of a user and their roles from which on authz keeps what they come to until one changes: fewer are gone through as fast as looked up. */
+export const FOLD_KEPT_FROM = 100
+/** Patterns that it keeps so, for all users together: with their text some 20 MB. What was not asked for longest goes first. */
+export const FOLD_KEPT_PATTERNS = 200_000
 /** Commands one process applies at once, each on a connection to Postgres of its own. */
 export const COMMANDS_AT_ONCE = 16
 /** Commands that wait in one process; what is above is told to ask again. */

@@ -104,8 +104,8 @@ const ViewOf = Schema.Struct({
 export const ViewsReply = Schema.Struct({
   /** In the order in which was asked. There may be fewer: what is left did not fit (VIEWS_BYTES), and is to be asked again. */
   views: Schema.Array(Schema.Union([ViewOf, Schema.Struct({ error: RequestError })])),
-  /** Each pattern as `[scope, entity, id]`. The edge reads them itself: there may be very many. */
-  patterns: Schema.Array(Schema.Array(Schema.Any)),
+  /** Lists of patterns, each pattern as `[scope, entity, id]`. The edge reads them itself: there may be very many. */
+  patterns: Schema.Array(Schema.Unknown),
 })
 export type ViewsReply = typeof ViewsReply.Encoded
 /** A pattern in `ViewsReply.patterns`. */

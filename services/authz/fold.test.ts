@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest"
 import type { Level, Pattern } from "#protocol/grant.ts"
 import { LEVELS, covers, matches, normalise } from "#protocol/grant.ts"
+import { FOLD_KEPT_FROM, FOLD_KEPT_PATTERNS } from "#protocol/limits.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
 import type { AclEvent, Fact } from "./acl-event.ts"
@@ -131,6 +132,54 @@ describe("the fold", () => {
       const sure = allowedOf(rows, user, now + 30_000)
       expect(grantsOf(rows, user).some((g) => !sure.some((wide) => covers(wide, g.pattern)))).toBe(true)
     } else for (let time = 0; time <= now; time += HOUR / 2) expect(held).toEqual(allowedOf(rows, user, time))
+  })
+
+  property("keeps what many grants come to only for as long as it is so", 20, (random) => {
+    const fold = new Fold(0)
+    const done: Array<AclEvent> = []
+    const many = Array.from({ length: FOLD_KEPT_FROM + 20 }, (_, i): AclEvent => {
+      const expiresAt = random.chance(0.02) ? random.int(10) * HOUR : null
+      const pattern = { scope: "s", entity: "task", id: `many-${i}` }
+      return { seq: i + 1, key: `many${i}`, operation: "INSERT", fact: { kind: "grant", principal: i < FOLD_KEPT_FROM ? "everyone" : "role:r1", pattern, rank: 0, expiresAt }, before: null }
+    })
+    const answered = new Set<unknown>()
+    let kept = 0
+    for (const event of [...many, ...history(random, 40).map((one) => ({ ...one, seq: one.seq + many.length }))]) {
+      fold.apply(event)
+      done.push(event)
+      if (done.length < many.length) continue
+      if (random.chance(0.05)) forget(fold, fold.horizon + random.int(event.seq - fold.horizon + 1))
+      for (let i = 0; i < 4; i++) {
+        const user = random.pick(users)
+        const seq = random.chance(0.6) ? event.seq : fold.horizon + random.int(event.seq - fold.horizon + 1)
+        // Clocks go back as well, and past what makes an expiry doubtful.
+        const now = (random.chance(0.7) ? Math.floor(event.seq / 30) : random.int(10)) * HOUR + random.pick([-1, 0, -10_000, 10_000])
+        const replayed = new Fold(0)
+        for (const one of done) replayed.apply(one)
+        const rows = rowsAt(done, seq)
+        const view = fold.view(user, seq, now)
+        expect(view.allowed).toEqual(allowedOf(rows, user, now))
+        expect(view.expiresAt).toBe(grantsOf(rows, user).reduce<number | null>((first, g) => (g.expiresAt === null || g.expiresAt <= now || (first !== null && first <= g.expiresAt) ? first : g.expiresAt), null))
+        expect(fold.heldAt(user, seq, now)).toEqual(replayed.heldAt(user, seq, now))
+        if (answered.has(view.allowed)) kept += 1
+        answered.add(view.allowed)
+      }
+    }
+    expect(kept, "questions that were answered with what was kept").toBeGreaterThan(0)
+  })
+
+  it("keeps no more than it should, and what was asked for last", () => {
+    const fold = new Fold(0)
+    const each = FOLD_KEPT_PATTERNS / 10
+    const principals = [...Array.from({ length: each - 1 }, () => "everyone"), ...Array.from({ length: 11 }, (_, user) => `user:u${user}`)]
+    for (const [i, principal] of principals.entries())
+      fold.apply({ seq: i + 1, key: `g${i}`, operation: "INSERT", fact: { kind: "grant", principal, pattern: { scope: "s", entity: "task", id: String(i) }, rank: 0, expiresAt: null }, before: null })
+    const ask = (user: number) => fold.view(`u${user}`, principals.length, 0).allowed
+    const first = Array.from({ length: 10 }, (_, user) => ask(user))
+    expect(ask(0)).toBe(first[0])
+    ask(10)
+    expect(ask(0)).toBe(first[0])
+    expect(ask(1)).not.toBe(first[1])
   })
 
   it("does not know what was before its horizon", () => {

@@ -19,8 +19,8 @@
  */
 import { EVERYONE, rolePrincipal, userPrincipal } from "#protocol/acl.ts"
 import type { Level, Pattern } from "#protocol/grant.ts"
-import { LEVELS, covers, matches, normalise } from "#protocol/grant.ts"
-import { CLOCK_SKEW_S, FOLD_FORGET_SLICE } from "#protocol/limits.ts"
+import { LEVELS, covers, matches, normalise, patternOrder } from "#protocol/grant.ts"
+import { CLOCK_SKEW_S, FOLD_FORGET_SLICE, FOLD_KEPT_FROM, FOLD_KEPT_PATTERNS } from "#protocol/limits.ts"
 import type { Address } from "#protocol/subject.ts"
 import type { AclEvent, Fact } from "./acl-event.ts"
 import { SignOuts } from "./sign-outs.ts"
@@ -40,6 +40,8 @@ export interface GrantInterval extends Interval {
 type MemberFact = Extract<Fact, { kind: "member" }>
 export interface MemberInterval extends Interval {
   readonly fact: MemberFact
+  /** The principal that the role is: one text for all its members. */
+  readonly into: string
 }
 
 export interface Allowed {
@@ -54,6 +56,16 @@ export interface View extends Allowed {
   readonly principals: ReadonlyArray<string>
 }
 
+/** What many grants come to, worked out once: it is asked again for each connection of the user, and whenever one of them comes back. */
+interface Kept extends Allowed {
+  /** As of this sequence and all later ones up to the newest. */
+  readonly since: number
+  /** By clocks that show this or later, until the first expiry. */
+  readonly from: number
+  /** Until then by every clock: none of the grants has run out, or might have for somebody. */
+  readonly sureUntil: number
+}
+
 const ALWAYS = Number.NEGATIVE_INFINITY
 const NEVER = Number.POSITIVE_INFINITY
 /** A sequence at which exactly what holds now holds. */
@@ -66,11 +78,18 @@ export class Fold {
   /** Of every row seen, the interval that holds, or null: it is gone. */
   readonly #rows = new Map<string, Interval | null>()
   readonly #grants = new Map<string, Array<GrantInterval>>()
+  /** Principals whose grants came out of order since they were last asked for: in order, they are merged and normalised without being sorted each time. */
+  readonly #unordered = new Set<string>()
   readonly #members = new Map<string, Array<MemberInterval>>()
   /** As of all that was applied. */
   readonly signOuts = new SignOuts()
   /** Texts of rows, each once; begun anew with every `forget`. */
   readonly #texts = new Map<string, string>()
+  /** The newest sequence at which a grant of the principal began or ended. */
+  readonly #changed = new Map<string, number>()
+  /** By those of the principals that have grants; those asked for last stand last. */
+  readonly #kept = new Map<string, Kept>()
+  #keptPatterns = 0
   #held = 0
   #applied = 0
 
@@ -116,9 +135,16 @@ export class Fold {
   }
 
   #begin(key: string, fact: Fact, from: number): Interval {
-    const interval = { key, fact: this.#lean(fact), from, to: NEVER } as GrantInterval | MemberInterval
-    if (isGrant(interval)) push(this.#grants, interval.fact.principal, interval)
-    else push(this.#members, interval.fact.member, interval)
+    const lean = this.#lean(fact)
+    const interval: GrantInterval | MemberInterval =
+      lean.kind === "grant" ? { key, fact: lean, from, to: NEVER } : { key, fact: lean, from, to: NEVER, into: this.#text(rolePrincipal(lean.role)) }
+    if (isGrant(interval)) {
+      const { principal, pattern } = interval.fact
+      this.#change(principal, from)
+      const last = this.#grants.get(principal)?.at(-1)
+      if (last !== undefined && patternOrder(last.fact.pattern, pattern) > 0) this.#unordered.add(principal)
+      push(this.#grants, principal, interval)
+    } else push(this.#members, interval.fact.member, interval)
     this.#rows.set(key, interval)
     this.#held += 1
     return interval
@@ -142,6 +168,16 @@ export class Fold {
   #end(interval: Interval, seq: number): void {
     interval.to = seq
     this.#held -= 1
+    if (interval.fact.kind === "grant") this.#change(interval.fact.principal, seq)
+  }
+
+  #change(principal: string, seq: number): void {
+    if (seq !== ALWAYS) this.#changed.set(principal, seq)
+    // It held as of what was answered already, too.
+    else if (this.#kept.size > 0) {
+      this.#kept.clear()
+      this.#keptPatterns = 0
+    }
   }
 
   /**
@@ -165,7 +201,13 @@ export class Fold {
     for (const index of [this.#grants, this.#members] as ReadonlyArray<Map<string, Array<Interval>>>) {
       for (const [principal, intervals] of index) {
         const kept = intervals.filter((interval) => interval.to > this.#horizon)
-        if (kept.length === 0) index.delete(principal)
+        if (kept.length === 0) {
+          index.delete(principal)
+          if (index === this.#grants) {
+            this.#unordered.delete(principal)
+            this.#changed.delete(principal)
+          }
+        }
         else if (kept.length < intervals.length) index.set(principal, kept)
         looked += intervals.length
         if (looked < FOLD_FORGET_SLICE) continue
@@ -181,7 +223,7 @@ export class Fold {
     // A set is walked in the order of insertion, what is added on the way too: that is the closure.
     for (const principal of found) {
       for (const membership of this.#members.get(principal) ?? []) {
-        if (holds(membership, seq)) found.add(rolePrincipal(membership.fact.role))
+        if (holds(membership, seq)) found.add(membership.into)
       }
     }
     return [...found]
@@ -189,8 +231,17 @@ export class Fold {
 
   *#grantsOf(principals: ReadonlyArray<string>, seq: number): Iterable<GrantInterval> {
     for (const principal of principals) {
-      for (const grant of this.#grants.get(principal) ?? []) if (holds(grant, seq)) yield grant
+      for (const grant of this.#ordered(principal)) if (holds(grant, seq)) yield grant
     }
+  }
+
+  #ordered(principal: string): ReadonlyArray<GrantInterval> {
+    const grants = this.#grants.get(principal)
+    if (grants === undefined || !this.#unordered.delete(principal)) return grants ?? []
+    // A list of its own: who is in the middle of the old one goes through it to its end.
+    const ordered = grants.toSorted((a, b) => patternOrder(a.fact.pattern, b.fact.pattern))
+    this.#grants.set(principal, ordered)
+    return ordered
   }
 
   /** What the user may see as of `seq`, at the time `now` (milliseconds since 1970). `seq` must not lie beyond what was applied. */
@@ -204,18 +255,59 @@ export class Fold {
     return principals.filter((principal) => this.#grants.has(principal))
   }
 
-  /** What the grants of these principals come to. */
+  /** What the grants of these principals come to. While it stays the same where they are many, it is the same list. */
   allowed(principals: ReadonlyArray<string>, seq: number, now: number): Allowed {
+    const place = this.#placeToKeep(principals, seq)
+    const kept = place === null ? null : this.#keptAt(place, now)
+    if (kept !== null) return { allowed: kept.allowed, expiresAt: kept.expiresAt }
     const patterns: Array<Pattern> = []
     let expiresAt: number | null = null
+    let sureUntil = NEVER
     for (const { fact } of this.#grantsOf(principals, seq)) {
       if (fact.expiresAt !== null) {
+        sureUntil = Math.min(sureUntil, fact.expiresAt - CLOCK_SKEW_S * 1_000)
         if (fact.expiresAt <= now) continue
         if (expiresAt === null || fact.expiresAt < expiresAt) expiresAt = fact.expiresAt
       }
       patterns.push(fact.pattern)
     }
-    return { allowed: normalise(patterns), expiresAt }
+    const allowed = normalise(patterns)
+    if (place !== null) this.#keep(place.key, { allowed, expiresAt, since: place.since, from: now, sureUntil })
+    return { allowed, expiresAt }
+  }
+
+  /** Where that is kept which many grants come to as of `seq`; null where they are few, or have changed since. */
+  #placeToKeep(principals: ReadonlyArray<string>, seq: number): { readonly key: string; readonly since: number } | null {
+    let [grants, since] = [0, ALWAYS]
+    const granted = this.granted(principals)
+    for (const principal of granted) {
+      grants += this.#grants.get(principal)!.length
+      since = Math.max(since, this.#changed.get(principal) ?? ALWAYS)
+    }
+    return grants < FOLD_KEPT_FROM || seq < since ? null : { key: granted.join("\0"), since }
+  }
+
+  #keptAt({ key, since }: { readonly key: string; readonly since: number }, now: number): Kept | null {
+    const kept = this.#kept.get(key)
+    if (kept === undefined || kept.since !== since || now < kept.from || (kept.expiresAt !== null && kept.expiresAt <= now)) return null
+    this.#kept.delete(key)
+    this.#kept.set(key, kept)
+    return kept
+  }
+
+  #keep(key: string, kept: Kept): void {
+    this.#drop(key)
+    this.#kept.set(key, kept)
+    this.#keptPatterns += kept.allowed.length
+    for (const oldest of this.#kept.keys()) {
+      if (this.#keptPatterns <= FOLD_KEPT_PATTERNS) return
+      this.#drop(oldest)
+    }
+  }
+
+  #drop(key: string): void {
+    this.#keptPatterns -= this.#kept.get(key)?.allowed.length ?? 0
+    this.#kept.delete(key)
   }
 
   /** What a client of the user that stands at `seq` was allowed to hold, normalised; null where that is not known. */
@@ -226,6 +318,9 @@ export class Fold {
   /** The same by the user's principals as of `seq`. */
   held(principals: ReadonlyArray<string>, seq: number, now: number): ReadonlyArray<Pattern> | null {
     if (seq < this.#horizon) return null
+    const place = this.#placeToKeep(principals, seq)
+    const kept = place === null ? null : this.#keptAt(place, now)
+    if (kept !== null && now < kept.sureUntil) return kept.allowed
     const sure: Array<Pattern> = []
     const doubtful: Array<Pattern> = []
     for (const { fact } of this.#grantsOf(principals, seq)) {

@@ -5,8 +5,9 @@
  */
 import { Schema } from "effect"
 import { setImmediate as turn } from "node:timers/promises"
+import { Json } from "#nats/serve.ts"
 import type { Pattern } from "#protocol/grant.ts"
-import { MESSAGE_BYTES, VIEWS_BYTES, VIEWS_TURN_MS } from "#protocol/limits.ts"
+import { FOLD_KEPT_FROM, MESSAGE_BYTES, VIEWS_BYTES, VIEWS_TURN_MS } from "#protocol/limits.ts"
 import type { PatternTuple, ViewAsk, ViewsReply, ViewsRequest } from "#protocol/request.ts"
 import { RequestError } from "#protocol/request.ts"
 import type { Fold } from "./fold.ts"
@@ -20,7 +21,7 @@ export interface Viewing {
 
 export const makeViews =
   ({ fold, now }: Viewing) =>
-  async ({ asks }: typeof ViewsRequest.Type): Promise<ViewsReply> => {
+  async ({ asks }: typeof ViewsRequest.Type): Promise<Json> => {
     const folds = await reach(fold, asks)
     const reply = new Reply(now())
     let until = performance.now() + VIEWS_TURN_MS
@@ -30,7 +31,7 @@ export const makeViews =
       await turn()
       until = performance.now() + VIEWS_TURN_MS
     }
-    return reply
+    return reply.json()
   }
 
 /** For each ask the fold that reaches as far, or why there is none. Most ask about the same sequence. */
@@ -47,6 +48,22 @@ const reach = async (fold: LiveFold, asks: ReadonlyArray<ViewAsk>): Promise<Read
   return Promise.all(needed.map((seq) => reached.get(seq)!))
 }
 
+/** Of a list that the fold keeps: it is written once. */
+const written = new WeakMap<ReadonlyArray<Pattern>, Written>()
+interface Written {
+  readonly text: string
+  readonly bytes: number
+}
+
+const write = (patterns: ReadonlyArray<Pattern>): Written => {
+  const known = written.get(patterns)
+  if (known !== undefined) return known
+  const text = JSON.stringify(patterns.map(({ scope, entity, id }): PatternTuple => [scope, entity, id]))
+  const now = { text, bytes: Buffer.byteLength(text) }
+  if (patterns.length >= FOLD_KEPT_FROM) written.set(patterns, now)
+  return now
+}
+
 /** A list of patterns that has a place among those of the reply. */
 interface Place {
   readonly view: number
@@ -55,31 +72,33 @@ interface Place {
 
 const encodeError = Schema.encodeSync(RequestError)
 
-class Reply implements ViewsReply {
-  readonly views: Array<ViewsReply["views"][number]> = []
-  readonly patterns: Array<ReadonlyArray<PatternTuple>> = []
+class Reply {
+  readonly #views: Array<ViewsReply["views"][number]> = []
+  /** Each list of patterns as it is written. */
+  readonly #lists: Array<string> = []
+  /** Their places: what says the same, as of now and as of an earlier sequence or by other principals, is told once. */
+  readonly #places = new Map<string, number>()
   readonly #now: number
   #bytes = 0
   /** By what it is the answer to; null: not known. */
-  readonly #places = new Map<string, Place | null>()
+  readonly #answers = new Map<string, Place | null>()
 
   constructor(now: number) {
     this.#now = now
   }
 
-  /** Only what goes into the message. */
-  toJSON(): ViewsReply {
-    return { views: this.views, patterns: this.patterns }
+  json(): Json {
+    return new Json(`{"views":${JSON.stringify(this.#views)},"patterns":[${this.#lists.join(",")}]}`)
   }
 
   /** Answers one more; false where it has no room any more. */
   add({ user, at, before }: ViewAsk, fold: Fold | RequestError): boolean {
     if (fold instanceof RequestError) {
-      this.views.push({ error: encodeError(fold) })
+      this.#views.push({ error: encodeError(fold) })
       return true
     }
     const bytes = this.#bytes
-    const count = this.patterns.length
+    const count = this.#lists.length
     const principals = fold.principals(user, at)
     for (const principal of principals) this.#bytes += Buffer.byteLength(principal)
     const now = this.#now
@@ -96,10 +115,10 @@ class Reply implements ViewsReply {
     }
     if (this.#bytes > MESSAGE_BYTES / 2) {
       this.#takeBack(count, bytes)
-      this.views.push({ error: encodeError(tooLarge) })
+      this.#views.push({ error: encodeError(tooLarge) })
       return true
     }
-    this.views.push({
+    this.#views.push({
       principals,
       view: allowed.view,
       before: earlier.every((place) => place !== null) ? earlier.map(({ view }) => view) : null,
@@ -109,26 +128,30 @@ class Reply implements ViewsReply {
   }
 
   #place(what: string, granted: ReadonlyArray<string>, fold: (granted: ReadonlyArray<string>) => { readonly allowed: ReadonlyArray<Pattern>; readonly expiresAt: number | null } | null): Place | null {
-    const key = JSON.stringify([what, ...granted.toSorted()])
-    const known = this.#places.get(key)
+    const key = `${what}\0${granted.toSorted().join("\0")}`
+    const known = this.#answers.get(key)
     if (known !== undefined) return known
     const found = fold(granted)
-    if (found === null) {
-      this.#places.set(key, null)
-      return null
-    }
-    const patterns = found.allowed.map(({ scope, entity, id }): PatternTuple => [scope, entity, id])
-    this.#bytes += Buffer.byteLength(JSON.stringify(patterns))
-    const place = { view: this.patterns.push(patterns) - 1, expiresAt: found.expiresAt }
-    this.#places.set(key, place)
+    const place = found === null ? null : { view: this.#list(found.allowed), expiresAt: found.expiresAt }
+    this.#answers.set(key, place)
+    return place
+  }
+
+  #list(patterns: ReadonlyArray<Pattern>): number {
+    const { text, bytes } = write(patterns)
+    const known = this.#places.get(text)
+    if (known !== undefined) return known
+    const place = this.#lists.push(text) - 1
+    this.#places.set(text, place)
+    this.#bytes += bytes
     return place
   }
 
   /** Without what the last ask put in. */
   #takeBack(count: number, bytes: number): void {
-    this.patterns.length = count
+    for (const text of this.#lists.splice(count)) this.#places.delete(text)
     this.#bytes = bytes
-    for (const [key, place] of this.#places) if (place !== null && place.view >= count) this.#places.delete(key)
+    for (const [key, place] of this.#answers) if (place !== null && place.view >= count) this.#answers.delete(key)
   }
 }
 

@@ -76,7 +76,7 @@ export const natsRequests = (nats: Nats): Requests => {
 }
 
 const viewed = ({ views, patterns }: typeof ViewsReply.Type): ReadonlyArray<Viewed | RequestError> => {
-  const lists = patterns.map((list) => list.map(pattern))
+  const lists = patterns.map((list) => (list instanceof Array ? list.map(pattern) : unreadable()))
   const list = (place: number): ReadonlyArray<Pattern> => lists[place] ?? unreadable()
   return views.map((one) => {
     if ("error" in one) return one.error
