@@ -38,8 +38,10 @@ export const heldSource = (messages: ReadonlyArray<LogMessage>): Source => {
 /** Tries to replace a lost consumer without a message in between. */
 const REPLACEMENTS = 3
 
-/** What the filters match after `after`, up to `upTo`. */
-export const consumerSource = async (nats: Nats, stream: string, filters: ReadonlyArray<string>, after: number, upTo: number): Promise<Source> => {
+/** What the filters match after `after`, up to `upTo`; of that only what is wanted by its subject: the rest is not even decoded. */
+export const consumerSource = async (
+  nats: Nats, stream: string, filters: ReadonlyArray<string>, after: number, upTo: number, wanted: (subject: string) => boolean = () => true,
+): Promise<Source> => {
   let buffer: Array<LogMessage> = []
   let next = 0
   let position = after
@@ -72,7 +74,8 @@ export const consumerSource = async (nats: Nats, stream: string, filters: Readon
         replacements = 0
         // What is beyond the bound changed after it was asked: it comes by the live way.
         if (delivery.seq > upTo) return finish()
-        const decoded = decodeMessage(delivery.seq, message.subject, millisOf(delivery.time), message.headers, message.data)
+        const { subject } = message
+        const decoded = wanted(subject) ? decodeMessage(delivery.seq, subject, millisOf(delivery.time), message.headers, message.data) : ""
         if (typeof decoded !== "string") buffer.push(decoded)
         if (delivery.pending === 0 || delivery.seq === upTo) return finish()
         if (buffer.length - next >= REPLAY_AHEAD) reader?.pause()

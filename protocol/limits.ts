@@ -130,6 +130,10 @@ export const DIRECT_SCOPES = 16
 /** Entities named in one direct get: with their scopes each is a look-up, without them a walk over all scopes. */
 export const DIRECT_IDS = 500
 export const DIRECT_FLOATING_IDS = 100
+/** Milliseconds of direct gets of entities in any scope, after which a replay weighs reading the whole type instead: less is not worth the question. */
+export const DIRECT_TRIAL_MS = 200
+/** Milliseconds that a message costs, an edge and the server together, which is read to be sifted by its subject. */
+export const SIFT_MS = 0.02
 /** Messages, and bytes, that a replay's consumer has asked for ahead of need. */
 export const REPLAY_AHEAD = 1_000
 export const REPLAY_AHEAD_BYTES = 16 * 1024 * 1024

@@ -26,6 +26,8 @@ export interface Answering {
   readonly demo: boolean
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** Bytes of patterns of one user at most (views.ts). */
+  readonly viewBytes?: number
 }
 
 const signedOut = new RequestError({ code: "signed_out", message: "this session was signed out", hint: "sign in again for a new token" })

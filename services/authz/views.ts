@@ -17,13 +17,15 @@ export interface Viewing {
   readonly fold: LiveFold
   /** Milliseconds since 1970. */
   readonly now: () => number
+  /** Bytes of patterns of one user at most: half of what a message holds, unless told. */
+  readonly viewBytes?: number
 }
 
 export const makeViews =
-  ({ fold, now }: Viewing) =>
+  ({ fold, now, viewBytes = MESSAGE_BYTES / 2 }: Viewing) =>
   async ({ asks }: typeof ViewsRequest.Type): Promise<Json> => {
     const folds = await reach(fold, asks)
-    const reply = new Reply(now())
+    const reply = new Reply(now(), viewBytes)
     let until = performance.now() + VIEWS_TURN_MS
     for (const [i, asked] of asks.entries()) {
       if (!reply.add(asked, folds[i]!)) break
@@ -79,12 +81,14 @@ class Reply {
   /** Their places: what says the same, as of now and as of an earlier sequence or by other principals, is told once. */
   readonly #places = new Map<string, number>()
   readonly #now: number
+  readonly #most: number
   #bytes = 0
   /** By what it is the answer to; null: not known. */
   readonly #answers = new Map<string, Place | null>()
 
-  constructor(now: number) {
+  constructor(now: number, most: number) {
     this.#now = now
+    this.#most = most
   }
 
   json(): Json {
@@ -113,7 +117,7 @@ class Reply {
       this.#takeBack(count, bytes)
       return false
     }
-    if (this.#bytes > MESSAGE_BYTES / 2) {
+    if (this.#bytes > this.#most) {
       this.#takeBack(count, bytes)
       this.#views.push({ error: encodeError(tooLarge) })
       return true

@@ -330,15 +330,15 @@ export class Connection implements Member, Behind {
     if (at > ring.head && !(await reach(at, CURSOR_AHEAD_MS))) {
       const { last } = await log.head()
       if (last < at) this.#input({ type: "ahead", ask })
-      else this.#input({ type: "unresolved", ask, message: "the edge is behind the log", hint: "it goes on by itself" })
+      else this.#input({ type: "unresolved", ask, code: "unavailable", message: "the edge is behind the log", hint: "it goes on by itself" })
       return undefined
     }
     return resumes && this.#outlet.position < ring.floor ? (await log.head()).first : null
   }
 
   #unresolved(ask: number, cause: unknown): void {
-    const { message, hint } = asRequestError(cause)
-    this.#input({ type: "unresolved", ask, message, hint })
+    const { code, message, hint } = asRequestError(cause)
+    this.#input({ type: "unresolved", ask, code: code === "too_large" ? code : "unavailable", message, hint })
   }
 
   #adopt({ principals, allowed, expiresAt }: Access): void {

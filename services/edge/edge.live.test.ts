@@ -473,6 +473,38 @@ describe("when something is away", () => {
       await lonely.stop()
     }
   })
+
+  it("who was granted more than one message holds is told so, with when it is looked at again, and goes on when grants have shrunk", async () => {
+    const lonely = await startEdgeStack({ task: "project_id" })
+    try {
+      await lonely.startAuthz({ viewBytes: 200 })
+      const edge = await lonely.startEdge({ drainMs: 0 })
+      const connect = async () => {
+        const client = await dial(edge).opened()
+        client.send({ type: "AUTH", payload: { token: await lonely.token("ada") } })
+        client.send({ type: "SUBSCRIBE", payload: { entityCode: "task" } })
+        return client
+      }
+      const scopes = Array.from({ length: 10 }, (_, i) => `a-project-with-a-long-name-${i}`)
+      await lonely.grant("user:ada", { scope: scopes[0]! })
+      const seq = await lonely.write(task(scopes[0]!, "a", 1))
+      const client = await connect()
+      await client.next("LIVE")
+      for (const scope of scopes.slice(1)) await lonely.grant("user:ada", { scope })
+      const tooLarge = { code: "too_large", hint: expect.stringContaining("grant scopes") as string, retryAfter: 10 }
+      expect((await client.next("ERROR")).payload).toMatchObject(tooLarge)
+      const another = await connect()
+      expect((await another.next("ERROR")).payload).toMatchObject(tooLarge)
+      expect(another.changes()).toEqual([])
+      expect(await (await fetch(`http://127.0.0.1:${edge.port}/v1/task`, { headers: { authorization: `Bearer ${await lonely.token("ada")}` } })).json()).toMatchObject({ code: "too_large" })
+      for (const scope of scopes.slice(1)) await lonely.revoke("user:ada", { scope })
+      const later = await connect()
+      await later.next("LIVE")
+      expect(later.changes()).toEqual([`task/a@${seq}`])
+    } finally {
+      await lonely.stop()
+    }
+  })
 })
 
 /** Every frame that moves begins where the one before ended. */

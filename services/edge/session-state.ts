@@ -69,7 +69,8 @@ export type Input =
   | { readonly type: "signed-in" }
   | { readonly type: "refused"; readonly code: ErrorCode; readonly message: string; readonly hint: string }
   | Resolved
-  | { readonly type: "unresolved"; readonly ask: number; readonly message: string; readonly hint: string }
+  /** No answer. `too_large`: the user was granted more than one can hold, which stays so until grants change. */
+  | { readonly type: "unresolved"; readonly ask: number; readonly code: Extract<ErrorCode, "unavailable" | "too_large">; readonly message: string; readonly hint: string }
   /** The stream ends before the position that was asked about. */
   | { readonly type: "ahead"; readonly ask: number }
   | { readonly type: "retry" }

@@ -128,11 +128,21 @@ describe("a live connection", () => {
   it("is never decided open: without an answer it waits and asks again, later each time", () => {
     let session = run(live, [{ type: "expired" }], here(60, 60)).session
     for (const tries of [1, 2, 3]) {
-      const waiting = run(session, [(s) => ({ type: "unresolved", ask: s.ask, message: "away", hint: "" })], here(60, 60))
+      const waiting = run(session, [(s) => ({ type: "unresolved", ask: s.ask, code: "unavailable", message: "away", hint: "" })], here(60, 60))
       expect(waiting.effects).toMatchObject([{ type: "send", frame: { payload: { code: "unavailable" } } }, { type: "retry-later", tries }])
       session = run(waiting.session, [{ type: "retry" }], here(60, 60)).session
     }
     expect([1, 2, 3, 50].map(retryDelay)).toEqual([250, 500, 1_000, 10_000])
+  })
+
+  it("is told where its user was granted too much, asked about again at the slow end, and goes on when grants have shrunk", () => {
+    const { session } = run(live, [{ type: "touched", at: 61 }], here(60, 60))
+    const refused = run(session, [(s) => ({ type: "unresolved", ask: s.ask, code: "too_large", message: "too much", hint: "less" })], here(60, 61))
+    const [told, retry] = refused.effects
+    expect(told).toMatchObject({ type: "send", frame: { payload: { code: "too_large", message: "too much", hint: "less", retryAfter: 10 } } })
+    expect(retry?.type === "retry-later" && retryDelay(retry.tries)).toBe(10_000)
+    const again = run(refused.session, [{ type: "retry" }, (s) => resolved(s, [pattern("task", "a")], { at: 61 })], here(60, 61))
+    expect(types(again.effects)).toEqual(["announce", "ACCESS_REVOKED", "catch-up"])
   })
 
   it("that is full leaves with nothing but its position, and comes back when it has drained", () => {
@@ -157,7 +167,7 @@ describe("the table", () => {
     auth, subscribe("task"), { type: "UNSUBSCRIBE", payload: { entityCode: "task" } }, { type: "UNSUBSCRIBE_ALL", payload: undefined },
     { type: "MUTATE", payload: { mutations: [] } }, { type: "PRESENCE", payload: { entityCode: "task", entityId: "a", state: null } },
     { type: "TOKEN_REFRESH", payload: { token: "t" } }, { type: "PING", payload: undefined }, { type: "signed-in" }, { type: "refused", code: "signed_out", message: "", hint: "" },
-    resolved(live, all), { type: "unresolved", ask: live.ask, message: "", hint: "" }, { type: "ahead", ask: live.ask }, { type: "retry" },
+    resolved(live, all), { type: "unresolved", ask: live.ask, code: "unavailable", message: "", hint: "" }, { type: "ahead", ask: live.ask }, { type: "retry" },
     { type: "unread", message: "", hint: "" }, { type: "gave", after: 1 }, { type: "given" }, { type: "caught-up" }, { type: "behind" },
     { type: "touched", at: 60 }, { type: "expired" }, { type: "full" }, { type: "drained" }, { type: "ended" },
   ]

@@ -107,21 +107,24 @@ const unsubscribeMeanwhile: Unsubscribing = (session, input) => {
 }
 
 /** Waits in `resolving`, and asks again after a while. An answer that still comes is void. */
-const waiting = (session: Session, message: string, hint: string): Step => {
-  const tries = session.tries + 1
+const waiting = (session: Session, code: Extract<Input, { type: "unresolved" }>["code"], message: string, hint: string): Step => {
+  // What is too large does not pass by itself as what is away does.
+  const tries = code === "too_large" ? Math.max(session.tries + 1, SLOW_TRIES) : session.tries + 1
   const retryAfter = Math.ceil(retryDelay(tries) / 1_000)
   return to(
     { ...session, phase: "resolving", tries, ask: session.ask + 1 },
-    send({ type: "ERROR", payload: { code: "unavailable", message, hint, retryAfter } }),
+    send({ type: "ERROR", payload: { code, message, hint, retryAfter } }),
     { type: "retry-later", tries },
   )
 }
 
 /** Milliseconds before the question is asked again, without jitter. */
 export const retryDelay = (tries: number): number => Math.min(RETRY_MOST_MS, RETRY_FIRST_MS * 2 ** Math.min(tries - 1, 20))
+/** After so many tries it is RETRY_MOST_MS. */
+const SLOW_TRIES = 1 + Math.ceil(Math.log2(RETRY_MOST_MS / RETRY_FIRST_MS))
 
-const unresolved: Cell<"unresolved"> = (session, { ask: asked, message, hint }) => (asked === session.ask ? waiting(session, message, hint) : stay(session))
-const unread: Cell<"unread"> = (session, { message, hint }) => waiting(session, message, hint)
+const unresolved: Cell<"unresolved"> = (session, { ask: asked, code, message, hint }) => (asked === session.ask ? waiting(session, code, message, hint) : stay(session))
+const unread: Cell<"unread"> = (session, { message, hint }) => waiting(session, "unavailable", message, hint)
 
 /** No edge of this log can have told it that: a position of another history, or made up. */
 const ahead: Cell<"ahead"> = (session, { ask: asked }, here) =>

@@ -75,6 +75,39 @@ describe("retarget", () => {
   })
 })
 
+describe("retarget, of many that are lost", () => {
+  const ids = (scope: string | null, from: number, count: number): ReadonlyArray<ViewPattern> => Array.from({ length: count }, (_, i) => ({ entity: "task", scope, id: String(from + i) }))
+  const note: ViewPattern = { entity: "note", scope: null, id: null }
+  const whole = (scope: string | null): ViewPattern => ({ entity: "task", scope, id: null })
+  const change = (held: ReadonlyArray<ViewPattern>, target: ReadonlyArray<ViewPattern>) => {
+    const { lost, gained } = retarget({ held: normalise(held), partial: [] }, normalise(target))
+    return { lost, gained }
+  }
+
+  it("says the type where nothing of it is left, and gives nothing again", () => {
+    expect(change([...ids("a", 0, 500), ...ids(null, 500, 500), whole("c"), note], [note])).toEqual({ lost: [whole(null)], gained: [] })
+  })
+
+  it("says the scope where nothing in it is left, and the entities where something is", () => {
+    expect(change([...ids("a", 0, 500), ...ids("b", 500, 5)], ids("b", 503, 2))).toEqual({ lost: [...ids(null, 500, 3), whole("a")], gained: [] })
+  })
+
+  it("says the entities where others of the type may be in the scope, and one alone as it is", () => {
+    expect(change([...ids("a", 0, 3), ...ids(null, 7, 1)], ids(null, 7, 1))).toEqual({ lost: ids(null, 0, 3), gained: [] })
+    expect(change([...ids("a", 0, 1), note], [note])).toEqual({ lost: ids(null, 0, 1), gained: [] })
+  })
+
+  property("forgets with what is taken away no more than what is given again", 500, (random) => {
+    const entities = random.list(12, () => ids(random.pick(["a", "b", "c", null]), random.int(4), 1)[0]!)
+    const held = normalise(entities)
+    const target = held.filter(() => random.chance(0.3))
+    const { lost, gained } = change(held, target)
+    // Only an id that is in a second scope too comes again, as it did before: a scope or a type that is forgotten whole costs nothing.
+    for (const wide of lost.filter(({ id }) => id === null)) expect(target.some((one) => one.scope === null ? wide.entity === one.entity : wide.scope === null || wide.scope === one.scope)).toBe(false)
+    for (const again of gained) expect(lost.some(({ id }) => id === again.id)).toBe(true)
+  })
+})
+
 describe("epochs", () => {
   const epoch = (id: string, firstSeq: number) => ({ id, previous: null, firstSeq, reason: "lost", at: "" })
   const epochs = new Epochs([epoch("1-a", 1), epoch("2-b", 100), epoch("3-c", 50)])

@@ -1,6 +1,7 @@
 /**
- * A user with ten thousand grants of one entity each, on the whole of Tideline: what they hold is what SQL says they may view, after one more and one
- * less, roles that overlap, a thousand lost while they were away, and all of it; and a change of one costs no more than that one.
+ * A user with ten thousand grants of one entity each, half of them without a scope, on the whole of Tideline: what they hold is what SQL says they may
+ * view, after one more and one less, roles that overlap, a thousand lost while they were away, a new edge that remembers nothing of them, and all of
+ * it; and a change of one costs no more than that one.
  */
 import postgres from "postgres"
 import type { Sql } from "postgres"
@@ -41,6 +42,12 @@ const take = (): number => {
   return changes
 }
 
+/** A counter of the edge. */
+const metric = async (name: string): Promise<number> => {
+  const text = await (await fetch(`${stack.edgeUrls[0]}/metrics`)).text()
+  return Number(new RegExp(`^tideline_edge_${name}(?:\\{[^}]*\\})? (\\S+)`, "m").exec(text)?.[1] ?? 0)
+}
+
 /** Until ada's browser holds what SQL says that she may view; answers how many changes that took. */
 const settled = async (what: string): Promise<number> => {
   const rows = await sql<Array<{ id: string }>>`select id::text from crowd.item where authz.allows('ada', 'VIEW', scope, 'item', id::text)`
@@ -58,8 +65,10 @@ const settled = async (what: string): Promise<number> => {
   return changes
 }
 
-const grant = (id: number) => sql`select authz.grant_access(principal => 'user:ada', scope => ${`p${id % SCOPES}`}, entity => 'item', entity_id => ${String(id)}, level => 'VIEW')`
-const revoke = (id: number) => sql`select authz.revoke_access(principal => 'user:ada', scope => ${`p${id % SCOPES}`}, entity => 'item', entity_id => ${String(id)})`
+/** Every other pair of ids is granted wherever the entity is. */
+const scopeOf = (id: number) => (id % 4 < 2 ? null : `p${id % SCOPES}`)
+const grant = (id: number) => sql`select authz.grant_access(principal => 'user:ada', scope => ${scopeOf(id)}, entity => 'item', entity_id => ${String(id)}, level => 'VIEW')`
+const revoke = (id: number) => sql`select authz.revoke_access(principal => 'user:ada', scope => ${scopeOf(id)}, entity => 'item', entity_id => ${String(id)})`
 
 beforeAll(async () => {
   stack = await startStack({ demo: false, edges: 1 })
@@ -69,7 +78,7 @@ beforeAll(async () => {
     create table crowd.item (id int primary key, scope text not null);
     select tide.track('crowd.item', entity => 'item', scope => 'scope');
     insert into crowd.item select i, 'p' || i % ${SCOPES} from generate_series(1, ${GRANTS + 2_000}) i;
-    insert into authz.grants (principal, scope, entity, entity_id, level) select 'user:ada', 'p' || i % ${SCOPES}, 'item', i::text, 'VIEW' from generate_series(1, ${GRANTS}) i`)
+    insert into authz.grants (principal, scope, entity, entity_id, level) select 'user:ada', case when i % 4 < 2 then null else 'p' || i % ${SCOPES} end, 'item', i::text, 'VIEW' from generate_series(1, ${GRANTS}) i`)
   const schema = async (): Promise<string> => (await fetch(`${stack.edgeUrls[0]}/v1/schema`, { headers: { authorization: `Bearer ${await stack.token("ada")}` } })).text()
   await until(async () => (await schema()).includes('"item"'), { what: "the edge knows the table" })
 }, 60_000)
@@ -111,6 +120,21 @@ describe("a user with ten thousand grants", () => {
     expect(browser.received.filter(({ type }) => type === "RESET")).toEqual([])
   })
 
+  it("comes back to an edge that was started anew, from further back than it remembers", async () => {
+    take()
+    socket.end()
+    browser.disconnected(false)
+    const events = (await metric("events_total")) + GRANTS + 2_000 + 100
+    await sql`update crowd.item set scope = scope`
+    await sql`delete from authz.grants where principal = 'user:ada' and entity_id::int between 3000 and 3099`
+    await until(async () => (await metric("events_total")) >= events, { what: "the edge has taken in all of it", deadline: 30_000, every: 50 })
+    await stack.restart("edge-1")
+    await connect()
+    expect(await settled("a hundred less, and each that is left as it is now")).toBe(browser.rows().size)
+    expect(await metric("replayed_total")).toBeGreaterThanOrEqual(browser.rows().size)
+    expect(browser.received.filter(({ type }) => type === "RESET")).toEqual([])
+  })
+
   it("that is cut off while it is told of a loss of hundreds is told of it again, and is not given everything again", async () => {
     take()
     const { cursor } = browser.stored
@@ -128,9 +152,12 @@ describe("a user with ten thousand grants", () => {
     expect(browser.received.filter(({ type }) => type === "RESET")).toEqual([])
   })
 
-  it("loses all of it at once", async () => {
+  it("loses all of it at once, and is told in one frame", async () => {
+    const told = () => browser.received.filter(({ type }) => type === "ACCESS_REVOKED").length
+    const before = told()
     await sql`delete from authz.grants where principal = 'user:ada'`
     expect(await settled("nothing is left")).toBe(0)
     expect(browser.rows().size).toBe(0)
+    expect(told() - before).toBe(1)
   })
 })

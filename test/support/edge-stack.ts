@@ -49,7 +49,8 @@ export interface EdgeStack {
   readonly nats: TestNats
   readonly operator: Nats
   readonly startEdge: (over?: Partial<Services> & { readonly origins?: string; readonly drainMs?: number }) => Promise<TestEdge>
-  readonly startAuthz: () => Promise<() => Promise<void>>
+  /** `viewBytes`: what one user's patterns may come to. */
+  readonly startAuthz: (over?: { readonly viewBytes?: number }) => Promise<() => Promise<void>>
   /** Writes one transaction; answers its last sequence, once STATE has it. */
   readonly write: (...rows: ReadonlyArray<WrittenRow>) => Promise<number>
   readonly grant: (principal: string, over?: Partial<GrantFields>) => Promise<number>
@@ -108,13 +109,13 @@ export const startEdgeStack = async (entities: Readonly<Record<string, string | 
     await write({ entity: "_entity", id: entity, row: { entity, table_name: `app.${entity}`, key_columns: ["id"], scope_column: scopeColumn, json_schema: { type: "object" } } })
 
   const stops: Array<() => Promise<void>> = []
-  const startAuthz = async (): Promise<() => Promise<void>> => {
+  const startAuthz: EdgeStack["startAuthz"] = async (over = {}) => {
     const { stop } = await inScope(
       Effect.gen(function* () {
         const connection = yield* connectOnce(nats.url("authz"), "authz")
         const log = jetStreamLog(connection)
         const fold = yield* makeLiveFold(log)
-        yield* answer(connection, { fold, log, demo: true, now: Date.now, tokens })
+        yield* answer(connection, { fold, log, demo: true, now: Date.now, tokens, ...over })
         yield* Effect.promise(() => connection.connection.flush())
       }),
     )
