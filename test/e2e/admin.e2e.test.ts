@@ -1,4 +1,7 @@
-/** An administrator at work, and the window of the person it is about: what is granted comes, what is taken back goes, and why is what SQL says. */
+/**
+ * An administrator at work, and the window of the person it is about: what is granted comes, what is taken back goes, and why is what SQL says. And
+ * somebody who is none, with a project of their own that they share and close again.
+ */
 import { AxeBuilder } from "@axe-core/playwright"
 import postgres from "postgres"
 import type { Browser } from "playwright"
@@ -42,6 +45,17 @@ const choose = async (person: Person, button: RegExp, option: string | RegExp): 
 }
 const summer = (person: Person) => person.page.getByRole("link", { name: /^Summer regatta/ })
 const rights = (place: string) => ada.page.getByRole("group", { name: place, exact: true })
+
+/** What accessibility checks find, light and dark. */
+const violations = async (person: Person): Promise<ReadonlyArray<string>> => {
+  const found: Array<string> = []
+  for (const colorScheme of ["light", "dark"] as const) {
+    await person.page.emulateMedia({ colorScheme })
+    const result = await new AxeBuilder({ page: person.page }).analyze()
+    found.push(...result.violations.map((violation) => `${colorScheme}: ${violation.id} at ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`))
+  }
+  return found
+}
 
 /** Everything written anywhere in the browser's databases. */
 const stored = (person: Person): Promise<string> =>
@@ -155,13 +169,7 @@ it("says what to do about a change that cannot be", async () => {
 })
 
 it("is usable without sight of it, light and dark, and holds nothing of it once it is left", async () => {
-  const found: Array<string> = []
-  for (const colorScheme of ["light", "dark"] as const) {
-    await ada.page.emulateMedia({ colorScheme })
-    const { violations } = await new AxeBuilder({ page: ada.page }).analyze()
-    found.push(...violations.map((violation) => `${colorScheme}: ${violation.id} at ${violation.nodes.map((node) => node.target.join(" ")).join(", ")}`))
-  }
-  expect(found).toEqual([])
+  expect(await violations(ada)).toEqual([])
   await ada.open("Ferry booking")
   await agrees(ada, () => mayView(sql, "ada"))
   expect(await stored(ada)).not.toContain("role:administrators")
@@ -175,4 +183,77 @@ it("an administrator who is one no more sees it end", async () => {
   await ada.page.getByText("This page is for administrators").waitFor()
   await expect.poll(async () => [...(await ada.documents()).keys()].filter((key) => key.startsWith("_grant"))).toEqual([])
   await expect.poll(() => ada.page.getByRole("link", { name: "Access" }).count()).toBe(0)
+})
+
+const nightCrossing = (person: Person) => person.page.getByRole("link", { name: /^Night crossing/ })
+const share = (person: Person) => person.page.getByRole("button", { name: "Share", exact: true })
+
+it("anybody founds a project: it stands on the screen at once and stays, and is theirs", async () => {
+  await grace.page.goto(stack.webUrl)
+  await grace.whenPill(/^Live/)
+  // What the server has taken stays on the screen for as long as it takes the log to say so.
+  await stack.hold("relay")
+  await grace.page.getByRole("button", { name: "New project" }).click()
+  await grace.page.getByRole("textbox", { name: "Name" }).fill("Night crossing")
+  await grace.page.getByRole("textbox", { name: "Name" }).press("Enter")
+  await grace.page.getByRole("heading", { name: "Night crossing" }).waitFor()
+  await grace.page.evaluate(() => {
+    const seen = globalThis as unknown as { gone: number }
+    seen.gone = 0
+    new MutationObserver(() => {
+      if (!document.querySelector("nav")!.textContent.includes("Night crossing") || !document.querySelector("h1")!.textContent.includes("Night crossing")) seen.gone += 1
+    }).observe(document.body, { childList: true, subtree: true, characterData: true })
+  })
+  await grace.addTask("To do", "Ask about the tide")
+  await expect.poll(() => sql`select 1 from app.task t join app.project p on p.id = t.project_id where p.name = 'Night crossing'`.then((rows) => rows.length)).toBe(1)
+  await expect.poll(() => grace.page.getByRole("img", { name: /^(Kept on this device|On its way)/ }).count()).toBe(0)
+  await stack.release("relay")
+  await share(grace).waitFor()
+  await agrees(grace, () => mayView(sql, "grace"))
+  expect(await grace.page.evaluate(() => (globalThis as unknown as { gone: number }).gone)).toBe(0)
+  expect(await grace.page.getByText("now shared with you").count()).toBe(0)
+  expect(await sql`select principal, level::text from authz.grants g join app.project p on p.id = g.scope where p.name = 'Night crossing'`).toEqual([{ principal: "user:grace", level: "OWNER" }])
+})
+
+it("and shares it: it appears in the other window, which may not share it further, and goes again; undo brings it back", async () => {
+  const linus = await signIn(browser, stack.webUrl, "Linus")
+  await linus.page.getByRole("link", { name: /^Ferry booking/ }).waitFor()
+  expect(await nightCrossing(linus).count()).toBe(0)
+  await share(grace).click()
+  await grace.page.getByRole("listitem", { name: "Grace Hopper" }).getByText("own grant").waitFor()
+  await grace.page.getByRole("button", { name: "Person or role" }).click()
+  await grace.page.getByRole("option", { name: "Linus Torvalds" }).click()
+  await grace.page.getByRole("form", { name: "Let somebody in" }).getByRole("button", { name: "Share", exact: true }).click()
+  await nightCrossing(linus).waitFor()
+  await grace.page.getByRole("listitem", { name: "Linus Torvalds" }).getByText(/own grant · granted by Grace Hopper/).waitFor()
+  expect(await violations(grace)).toEqual([])
+
+  const answered = linus.page.waitForResponse((response) => response.url().includes("/v1/access?") && response.url().includes("scope=night-crossing"))
+  await nightCrossing(linus).click()
+  await (await answered).finished()
+  await linus.card("Ask about the tide").waitFor()
+  expect(await share(linus).count()).toBe(0)
+
+  const level = (name: string) => grace.page.getByRole("button", { name: `Linus Torvalds: ${name}, change` })
+  await level("Edit").click()
+  await grace.page.getByRole("option", { name: /^Share/ }).click()
+  await level("Share").waitFor()
+  await linus.page.evaluate(() => dispatchEvent(new Event("focus")))
+  await share(linus).click()
+  // Who holds less than another takes nothing from them.
+  await linus.page.getByRole("listitem", { name: "Grace Hopper" }).getByText("own grant").waitFor()
+  expect(await linus.page.getByRole("button", { name: /^Take back/ }).count()).toBe(0)
+
+  await grace.page.getByRole("button", { name: "Take back from Linus Torvalds" }).click()
+  await nightCrossing(linus).waitFor({ state: "detached" })
+  await linus.page.getByText("There is no such project").waitFor()
+  await grace.page.getByRole("listitem", { name: "Linus Torvalds" }).waitFor({ state: "detached" })
+  await expect.poll(() => stored(linus)).not.toMatch(/Ask about the tide|Night crossing/)
+  await agrees(linus, () => mayView(sql, "linus"))
+
+  await grace.page.getByText("Linus Torvalds no longer has Share on this project").first().waitFor()
+  await grace.page.keyboard.press("Control+z")
+  await nightCrossing(linus).waitFor()
+  await level("Share").waitFor()
+  await Promise.all([agrees(linus, () => mayView(sql, "linus")), agrees(grace, () => mayView(sql, "grace"))])
 })

@@ -56,8 +56,21 @@ const queryOf = ({ of, scope, entity, id }: Question, after: string | null, limi
 export const explain = async (token: string, question: Question, after: string | null = null, limit = 200): Promise<ExplainReply> =>
   (await request(token, `/v1/access?${queryOf(question, after, limit)}`)) as ExplainReply
 
+/** Milliseconds before a question is asked again where the edge that answered is behind what this page holds. */
+const BEHIND_MS = 120
+const BEHIND_TRIES = 20
+
+/** As `explain`, and no answer from before `position`, where one is to be had in time: another edge may answer than the one that told this page. */
+export const explainSince = async (token: string, position: number, question: Question, limit = 200, wanted: () => boolean = () => true): Promise<ExplainReply> => {
+  for (let tries = 0; ; tries++) {
+    const reply = await explain(token, question, null, limit)
+    if (reply.at >= position || tries === BEHIND_TRIES || !wanted()) return reply
+    await new Promise((resolve) => setTimeout(resolve, BEHIND_MS))
+  }
+}
+
 /** The level that the principal holds on all of it. */
-export const levelOn = async (token: string, question: Question): Promise<Level | null> => (await explain(token, question, null, 1)).level
+export const levelOn = async (token: string, question: Question, position = 0): Promise<Level | null> => (await explainSince(token, position, question, 1)).level
 
 /** Asks for the change; a repeat with the same id is harmless. Rejects with AccessError where it is not known what became of it. */
 export const changeAccess = async (token: string, change: AccessChange): Promise<AccessChangeResult> =>

@@ -2,7 +2,7 @@
 import { defineStore } from "pinia"
 import { ref } from "vue"
 
-export type Overlay = "help" | "palette" | "sidebar" | null
+export type Overlay = "help" | "palette" | "sidebar" | "share" | "new-project" | null
 
 export const useOverlays = defineStore("overlays", () => {
   const open = ref<Overlay>(null)

@@ -125,7 +125,7 @@ export const createApplier = ({ store, onApplied, isAsked, onNews, onFailed, now
     }
     for (const doc of puts.values()) if (doc.data === null) tombstones.add(doc.key)
     losses.deleted([...puts.values()].flatMap((doc) => (doc.data === null ? known(doc.key) : [])).concat([...deletes].flatMap(known)))
-    losses.given(stateKeys(accepted, puts, store.docs))
+    losses.given(stateKeys(accepted, puts, store))
     if (puts.size + deletes.size > 0) await store.writeDocs([...puts.values()], [...deletes])
     const knownUntil = live || accepted.some((item) => item.whole && item.frame.type === "HEARTBEAT") ? now() : null
     const settled = settledEdits(store.edits.values(), changes, knownUntil, store.docs)
@@ -239,12 +239,15 @@ export const plan = (
   return { puts, deletes }
 }
 
-/** The keys of documents that came as state beside the flow, and were not there before. */
-const stateKeys = (accepted: ReadonlyArray<AcceptedMoving>, puts: ReadonlyMap<string, StoredDoc>, docs: ReadonlyMap<string, StoredDoc>): ReadonlyArray<string> =>
-  accepted.flatMap(({ frame }) => {
+/** The keys of documents that came as state beside the flow, and were not there before. What was created here, in a scope that opened with it, is not news. */
+const stateKeys = (accepted: ReadonlyArray<AcceptedMoving>, puts: ReadonlyMap<string, StoredDoc>, { docs, edits }: Pick<Store, "docs" | "edits">): ReadonlyArray<string> => {
+  const own = new Set<string>()
+  for (const edit of edits.values()) if (edit.op === "create") own.add(documentKey(edit.entity, edit.entityId))
+  return accepted.flatMap(({ frame }) => {
     if (frame.type !== "CHANGES" || frame.payload.from !== frame.payload.to) return []
-    return frame.payload.changes.map((change) => documentKey(change.entityCode, change.entityId)).filter((key) => puts.has(key) && !docs.has(key))
+    return frame.payload.changes.map((change) => documentKey(change.entityCode, change.entityId)).filter((key) => puts.has(key) && !docs.has(key) && !own.has(key))
   })
+}
 
 /** The ids of edits whose echo is among `changes`, and, where `caughtUpAt` says that the stream is known up to then, of those applied well before. */
 export const settledEdits = (

@@ -129,6 +129,13 @@ describe("frame by frame", () => {
     await apply(live(3))
     expect(news.map((one) => ids(one.gained))).toEqual([["old"]])
   })
+  test("what was created here in a scope that opened with it is not told as gained, and is there all along", async () => {
+    await store.writeEdits([edit("mine", "p9", { op: "create", state: "applied", appliedAt: 0 })], [])
+    await apply(changes(9, 9, change("mine", "p9", 8), change("theirs", "p9", 7)))
+    await apply(live(9))
+    expect(news.map((one) => ids(one.gained))).toEqual([["theirs"]])
+    expect(store.docs.get(documentKey("task", "mine"))?.version).toBe(8)
+  })
 })
 
 describe("with a connection", () => {

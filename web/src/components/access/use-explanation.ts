@@ -2,7 +2,7 @@
 import { onScopeDispose, ref, shallowRef, watch } from "vue"
 import type { Ref, ShallowRef } from "vue"
 import type { ExplainReply } from "#protocol/explain.ts"
-import { explain, type Question } from "../../data/access.ts"
+import { explain, explainSince, type Question } from "../../data/access.ts"
 import { current } from "../../data/replica.ts"
 import { useSession } from "../../stores/session.ts"
 
@@ -13,11 +13,9 @@ export interface Explanation {
   readonly problem: Ref<string | null>
   /** The next page, added to what is there. */
   readonly more: () => Promise<void>
+  /** Asks once more. Resolves when the answer is there. */
+  readonly again: () => Promise<void>
 }
-
-/** Milliseconds before the question is asked again where the edge that answered is behind what this page holds. */
-const BEHIND_MS = 120
-const BEHIND_TRIES = 20
 
 export const useExplanation = (question: () => Question | null, changed: () => unknown = () => 0): Explanation => {
   const session = useSession()
@@ -32,16 +30,8 @@ export const useExplanation = (question: () => Question | null, changed: () => u
     const { token } = session
     if (wanted === null || token === null) return
     try {
-      let all: ExplainReply
-      for (let tries = 0; ; tries++) {
-        // Another edge may have answered than the one that told this page.
-        const position = current.value?.replica.position() ?? 0
-        all = await explain(token, wanted)
-        if (mine !== asked) return
-        if (all.at >= position || tries === BEHIND_TRIES) break
-        await new Promise((resolve) => setTimeout(resolve, BEHIND_MS))
-        if (mine !== asked) return
-      }
+      let all = await explainSince(token, current.value?.replica.position() ?? 0, wanted, undefined, () => mine === asked)
+      if (mine !== asked) return
       for (let page = 1; page < pages && all.next !== null; page++) {
         const next = await explain(token, wanted, all.next)
         if (mine !== asked) return
@@ -70,5 +60,6 @@ export const useExplanation = (question: () => Question | null, changed: () => u
       pages += 1
       await ask()
     },
+    again: ask,
   }
 }

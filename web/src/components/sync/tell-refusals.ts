@@ -40,6 +40,7 @@ export const tellRefusals = (): void => {
   }
   const say = (edit: StoredEdit): number => {
     const takeBack = { label: UNDO, press: () => sync.discard(edit.id) }
+    if (edit.state === "denied" && edit.op === "create" && edit.entity === "project") return toasts.show("You may not start projects here.", { kind: "bad", button: takeBack })
     if (edit.state === "denied") return toasts.show(`You may look at ${subject(edit)}, but not change it.`, { kind: "bad", button: takeBack })
     if (edit.state === "invalid") return toasts.show(edit.message ?? "The server could not take this.", { kind: "bad", button: takeBack })
     return toasts.show(`Somebody else changed ${subject(edit)} too.`, { button: { label: "Choose", press: () => (overlays.choosing = edit.id) } })
