@@ -71,7 +71,7 @@ describe("track, backfill, tail, untrack", () => {
     await sql.unsafe(`create table public.note (id int primary key, pad text, body text); insert into public.note select n, 'p' || n % 2, 'note ' || n from generate_series(1, 2500) n`)
     expect(await run("backfill public.note")).toMatchObject({ code: 1, err: expect.stringContaining("is not tracked") })
     expect(await run("track public.note --entity note --scope paper")).toMatchObject({ code: 1, err: expect.stringMatching(/no column 'paper'[^]*Columns: id, pad, body/) })
-    expect((await run("track public.note --entity note --scope pad --json")).json()).toEqual({ table: "public.note", entity: "note", scope: "pad", beforeImage: true })
+    expect((await run("track public.note --entity note --scope pad --json")).json()).toEqual({ table: "public.note", entity: "note", scope: "pad", beforeImage: true, founders: null })
     expect((await run("backfill public.note --json")).json()).toEqual({ table: "public.note", rows: 2500, events: 2500 })
     expect((await run("backfill public.note --rate 100000 --json")).json()).toEqual({ table: "public.note", rows: 2500, events: 0 })
     expect(await run("backfill public.note --rate much")).toMatchObject({ code: 2 })
