@@ -17,6 +17,11 @@ export class Entities {
     else this.#byCode.set(id, row)
   }
 
+  /** Whether there is one. */
+  get any(): boolean {
+    return this.#byCode.size > 0
+  }
+
   isTracked(code: string): boolean {
     return this.#byCode.has(code)
   }

@@ -10,8 +10,9 @@ const names = (values: ReadonlyArray<{ readonly name: string; readonly what: str
 
 export const USAGE = `npm run faults -- [--seed N] [--minutes M] [--only kind,kind] [--json FILE]
 
-Starts a Postgres, a nats-server and two relays of its own on loopback ports, writes without rest, breaks one thing after the other by
-chance, and holds every promise against what is there. Ends with "N checks, 0 violations" and code 0, or names them and ends with 1.
+Starts a Postgres, a nats-server, two relays, two edges, two authz and the command service of its own on loopback ports, writes without
+rest, breaks one thing after the other by chance, and holds every promise against what is there; what clients who write and watch were
+shown, against Postgres and against the log. Ends with "N checks, 0 violations" and code 0, or names them and ends with 1.
 Ctrl-C ends it with the report so far, and code 130.
 
   --seed N          makes the choices of that seed again; any unless told
@@ -19,8 +20,7 @@ Ctrl-C ends it with the report so far, and code 130.
   --only kind,kind  only these kinds of faults
   --json FILE       also writes the report as JSON
 
-Where --only names a kind that strikes an edge, an authz or the command service, there are some, and clients who write and watch as well: what they
-were shown is held against Postgres and against the log.
+Where --only names no kind that strikes an edge, an authz or the command service, there are none of these, and no clients.
 
 Kinds:
 ${names(KINDS)}

@@ -29,7 +29,7 @@ const run = async ({ seed, minutes, only, json }: Asked): Promise<number> => {
   const outcome = await runFaults({
     seed,
     until: minutes * 60_000,
-    watched: KINDS.some((kind) => kind.front === true && only?.includes(kind.name) === true),
+    watched: only === undefined || KINDS.some((kind) => kind.front === true && only.includes(kind.name)),
     ...(only === undefined ? {} : { only }),
     signal: stopping.signal,
     struck: (fault, so) => {

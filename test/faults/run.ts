@@ -53,7 +53,7 @@ export interface Outcome {
   readonly events: number
   readonly epochs: number
   readonly writers: { readonly done: number; readonly failed: number }
-  /** The last lines of the relays' logs, where something was wrong. */
+  /** The last lines of every service's log, where something was wrong. */
   readonly logs: ReadonlyArray<string>
   /** Why it ended before its time, where it did. */
   readonly ended: "interrupted" | "violations" | null
@@ -174,7 +174,7 @@ export const runFaults = async (options: RunOptions): Promise<Outcome> => {
     const telling = story()
     await Promise.race([telling, interrupted.then(() => void (ended = "interrupted"))])
     telling.catch(() => undefined)
-    if (violations.length > 0) logs = relayLogs(world)
+    if (violations.length > 0) logs = lastLines(world)
     return outcome()
   } finally {
     doing("stopping")
@@ -186,5 +186,8 @@ export const runFaults = async (options: RunOptions): Promise<Outcome> => {
 const STOP_MS = 20_000
 const LOG_LINES = 25
 
-const relayLogs = (world: World | null): ReadonlyArray<string> =>
-  (world?.relays ?? []).flatMap((relay) => [`relay ${relay.name}:`, ...relay.log().trimEnd().split("\n").slice(-LOG_LINES).map((line) => `  ${line}`)])
+const lastLines = (world: World | null): ReadonlyArray<string> =>
+  [...(world?.relays ?? []).map(({ name, log }) => ({ name: `relay ${name}`, log })), ...(world?.audience?.front.all ?? [])].flatMap(({ name, log }) => [
+    `${name}:`,
+    ...log().trimEnd().split("\n").slice(-LOG_LINES).map((line) => `  ${line}`),
+  ])

@@ -3,6 +3,7 @@ import { SignJWT } from "jose"
 import { Effect } from "effect"
 import { freePort } from "#dev/ports.ts"
 import type { TestNats, TestPostgres } from "#test/support/servers.ts"
+import type { Token } from "./recording.ts"
 import type { Station } from "./station.ts"
 import { makeStation } from "./station.ts"
 
@@ -15,8 +16,8 @@ export interface Front {
   readonly authz: ReadonlyArray<Station>
   readonly command: Station
   readonly all: ReadonlyArray<Station>
-  /** A token for a user, good for a day. */
-  readonly token: (user: string) => Promise<string>
+  /** The user signs in: a token good for a day, of a session of its own. */
+  readonly signIn: (user: string) => Promise<Token>
   readonly close: () => Promise<void>
 }
 
@@ -45,13 +46,20 @@ export const makeFront = async ({ postgres, nats, edges: edgeCount, authz: authz
     const settings = { TIDELINE_EDGE_PORT: String(port), TIDELINE_EDGE_HOST: "127.0.0.1" }
     edges.push({ ...(await makeStation({ name: `edge-${i}`, entry: "services/edge/main.ts", nats: server("edge"), linked, settings })), port })
   }
+  let sessions = 0
   const all: ReadonlyArray<Station> = [command, ...authz, ...edges]
   return {
     edges,
     authz,
     command,
     all,
-    token: (user) => new SignJWT().setProtectedHeader({ alg: "HS256" }).setSubject(user).setIssuedAt().setExpirationTime("1d").sign(new TextEncoder().encode(SECRET)),
+    signIn: async (user) => {
+      const session = `session-${++sessions}`
+      const issuedAt = Date.now()
+      const claims = new SignJWT({ sid: session }).setProtectedHeader({ alg: "HS256" }).setSubject(user)
+      // Within the second: whoever was signed out comes back at once.
+      return { user, session, issuedAt, text: await claims.setIssuedAt(issuedAt / 1_000).setExpirationTime("1d").sign(new TextEncoder().encode(SECRET)) }
+    },
     close: async () => void (await Promise.all(all.map((station) => station.close()))),
   }
 }

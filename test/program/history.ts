@@ -1,4 +1,7 @@
-/** Everything that CHANGES held, as it was read from it: by sequence, by transaction, by entity. */
+/**
+ * Everything that CHANGES held, as it was read from it: by sequence, by transaction, by entity. Where CHANGES was made again beside its
+ * mirror and begins later, what is older is what STATE kept.
+ */
 import type { Log, LogMessage } from "#nats/log.ts"
 
 const READ_MS = 60_000
@@ -16,7 +19,7 @@ export class History {
 
   /** Reads on to where the stream ends now; `message` is told each, in order. */
   async read(message: (message: LogMessage) => void): Promise<void> {
-    const { last } = await this.#log.head()
+    const { first, last } = await this.#log.head()
     if (last <= this.head) return
     const take = (one: LogMessage): void => {
       if (one.seq > last) return
@@ -27,10 +30,21 @@ export class History {
       else versions.push(one)
       message(one)
     }
-    const following = await this.#log.follow({ from: this.head + 1, message: take, event: () => undefined })
+    const from = Math.max(first, this.head + 1)
+    if (this.head === 0 && from > 1) await this.#kept(from, take)
+    const following = await this.#log.follow({ from, message: take, event: () => undefined })
     await following.reach(last, READ_MS)
     await following.stop()
     this.head = last
+  }
+
+  async #kept(before: number, take: (message: LogMessage) => void): Promise<void> {
+    const kept: Array<LogMessage> = []
+    await this.#log.readState({ patterns: [{ entity: null, scope: null, id: null }], after: 0, page: (page) => void kept.push(...page) })
+    for (const message of kept.sort((a, b) => a.seq - b.seq)) {
+      // Of its transaction the rest may be gone.
+      if (message.seq < before) take({ ...message, transaction: { ...message.transaction, position: 1, count: 1 } })
+    }
   }
 
   at(seq: number): LogMessage | undefined {

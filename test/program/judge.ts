@@ -6,13 +6,14 @@
  *   that was lost by then is told any more. A frame that moves the position tells only what its user saw as of the later of both.
  * - State that is given beside the flow was all visible as of one sequence between what was named before and what is named next.
  * - What is held was visible as of the last frame: what was lost was taken away before anything else was told.
+ * - A connection whose token was ended is told of nothing from there on.
  * - A frame of the live flow tells everything of its stretch of the log that its user sees, and so whole transactions.
  */
 import { isDeepStrictEqual } from "node:util"
 import type { LogMessage } from "#nats/log.ts"
 import type { History } from "./history.ts"
-import type { Asked, Entry, Read, Sent } from "./recording.ts"
-import type { Place, Rights } from "./rights.ts"
+import type { Asked, Entry, Read, Sent, Token, Wished } from "./recording.ts"
+import type { GrantRow, Place, Rights } from "./rights.ts"
 
 /** Milliseconds by which an edge's timer may be late on a busy machine: a change as much younger than a grant's end is not held against it. */
 const LATE_MS = 500
@@ -54,6 +55,8 @@ interface Cursor {
 /** One client, as far as its frames say. */
 interface Standing {
   position: number
+  /** What its connection came with. */
+  token: Token | null
   /** The latest sequence that a frame named. */
   rights: number
   asked: ReadonlyArray<Asked>
@@ -75,9 +78,13 @@ export interface Counts {
   revoked: number
   reads: number
   mutations: number
+  /** Changes of access that users asked for, in the log. */
+  access: number
+  /** Scopes that users opened. */
+  founded: number
 }
 
-export const noCounts = (): Counts => ({ frames: 0, changes: 0, given: 0, revoked: 0, reads: 0, mutations: 0 })
+export const noCounts = (): Counts => ({ frames: 0, changes: 0, given: 0, revoked: 0, reads: 0, mutations: 0, access: 0, founded: 0 })
 
 export class Judge {
   readonly #history: History
@@ -105,7 +112,7 @@ export class Judge {
   introduce(name: string, { position, cursor }: { readonly position: number; readonly cursor: string | null }, asked: ReadonlyArray<Asked>, held: ReadonlyArray<{ readonly at: Place; readonly version: number }>): void {
     const rights = cursor === null ? 0 : (parseCursor(cursor)?.access ?? 0)
     const documents = new Map(held.map(({ at, version }) => [`${at.entity}/${at.id}`, { at, version, gone: false }]))
-    this.#standings.set(name, { position, rights: Math.max(position, rights), asked, wishes: [], given: [], givenAt: 0, giving: Math.max(position, rights), held: documents, era: -1 })
+    this.#standings.set(name, { position, token: this.#standings.get(name)?.token ?? null, rights: Math.max(position, rights), asked, wishes: [], given: [], givenAt: 0, giving: Math.max(position, rights), held: documents, era: -1 })
   }
 
   client(name: string, user: string, entries: ReadonlyArray<Entry>): void {
@@ -119,6 +126,7 @@ export class Judge {
       case "opened": {
         const cursor = entry.cursor === null ? null : parseCursor(entry.cursor)
         standing.position = entry.position
+        standing.token = entry.token
         standing.rights = cursor === null ? 0 : Math.max(cursor.seq, cursor.access)
         standing.giving = standing.rights
         standing.wishes = []
@@ -168,6 +176,8 @@ export class Judge {
     if (to > this.#history.head) return this.#fail(who, `a frame to ${to}, and the log ends at ${this.#history.head}`, null, to)
     if (from !== standing.position || to < from) this.#fail(who, `a frame from ${from} to ${to} for a client that stands at ${standing.position}`, null, from)
     standing.position = to
+    const ended = standing.token === null ? null : this.#rights.ended(standing.token)
+    if (ended !== null && to >= ended) this.#fail(who, `LEAK: a frame from ${from} to ${to} on a connection whose token (${standing.token!.session}) was ended at ${ended}`, null, to)
     for (const change of changes) this.#content(who, change, to)
     if (type === "CHANGES" && from === to) {
       standing.givenAt = to
@@ -255,9 +265,11 @@ export class Judge {
   // --- what was read, what was written -------------------------------------------------------------------------------------------
 
   /** An answer over HTTP: each version in it was visible as of some sequence at or after it, and after what the client knew by then. */
-  read({ user, url, status, text, position, step, at: when }: Read): void {
+  read({ user, token, url, status, text, position, step, at: when }: Read): void {
     if (status !== 200) return
     this.counts.reads += 1
+    const ended = this.#rights.ended(token)
+    if (ended !== null && position >= ended) this.#fail({ name: `GET ${url} by ${user}`, user, step }, `answered as of ${position} or later, and its token (${token.session}) was ended at ${ended}`, null, ended)
     const answer = JSON.parse(text) as { readonly items?: ReadonlyArray<Told> } & Told
     for (const item of answer.items ?? [answer]) {
       const who = { name: `GET ${url} by ${user}`, user, step }
@@ -294,11 +306,49 @@ export class Judge {
       if (answers.length >= mutation.times && !answers.includes("applied")) this.#fail(who, `${op} was answered ${answers.join(", ")}, and is in the log`, key, before)
       for (const message of own) {
         const needed = message.operation === "UPDATE" ? "EDIT" : message.operation === "INSERT" ? "CREATE" : op === "delete" ? "DELETE" : "EDIT"
-        if (this.#rights.allowed(user, needed, message.address, before, Date.parse(message.at) - WAITED_MS)) continue
+        const opens = entity === "room" && message.operation === "INSERT" && !this.#rights.named(entityId, before)
+        if (opens) this.counts.founded += 1
+        if (opens !== messages.some(({ address, body }) => address.entity === "_grant" && body !== "" && isOwner(JSON.parse(body) as GrantRow, user, entityId))) {
+          this.#fail(who, `${op} at ${message.seq}: the scope was ${opens ? "new, and is not theirs" : "not new, and became theirs"}`, key, message.seq)
+        }
+        if (opens || this.#rights.allowed(user, needed, message.address, before, Date.parse(message.at) - WAITED_MS)) continue
         this.#fail(who, `${op} was applied at ${message.seq} in ${message.address.scope} without ${needed} as of ${before}`, key, message.seq)
       }
     }
     return new Set(first.keys())
+  }
+
+  /** Changes of access that are in the log: each once, and its user was allowed it as of the sequence before it. */
+  changes(wished: ReadonlyMap<string, Wished>, from: number): void {
+    const seen = new Map<string, string>()
+    for (const message of this.#history.between(from, this.#history.head)) {
+      const wish = message.mutation === null ? undefined : wished.get(message.mutation)
+      if (wish === undefined) continue
+      this.counts.access += 1
+      const { id, user, change, answers, step } = wish
+      const { address, operation, seq, transaction } = message
+      const who = { name: `change ${id} by ${user}`, user, step }
+      const before = seq - transaction.position
+      const what = `${JSON.stringify(change)} was applied at ${seq}`
+      const key = `${address.entity}/${address.id}`
+      if ((seen.get(id) ?? transaction.xid) !== transaction.xid) this.#fail(who, `${what} for the second time`, key, seq)
+      seen.set(id, transaction.xid)
+      if (message.user !== user) this.#fail(who, `${what} as ${message.user}'s`, key, seq)
+      if (answers.length >= wish.times && !answers.includes("applied")) this.#fail(who, `${what}, and was answered ${answers.join(", ")}`, key, seq)
+      if (!this.#mayChange(user, message, before, Date.parse(message.at) - WAITED_MS)) this.#fail(who, `${what} (${operation} ${key}) without the right to it as of ${before}`, key, before)
+    }
+  }
+
+  #mayChange(user: string, { address, operation, body, at }: LogMessage, before: number, clock: number): boolean {
+    if (address.entity === "_sign_out" && (JSON.parse(body) as { user_id: string }).user_id === user) return true
+    if (address.entity !== "_grant") return this.#rights.allowed(user, "EDIT", { scope: null, entity: address.entity, id: address.id }, before, clock)
+    const old = this.#rights.grant(address.id, before)
+    // Nobody had it any more.
+    const stood = old !== undefined && (old.expires_at === null || Date.parse(old.expires_at) > Date.parse(at) + WAITED_MS) ? old : undefined
+    if (operation === "DELETE") return old === undefined || this.#rights.mayGive(user, old, stood?.level ?? "VIEW", new Date(0).toISOString(), before, clock)
+    const row = JSON.parse(body) as GrantRow
+    // One grant must do for both levels: the higher of them.
+    return this.#rights.mayGive(user, row, row.level, row.expires_at, before, clock) && (stood === undefined || this.#rights.mayGive(user, row, stood.level, row.expires_at, before, clock))
   }
 
   #fail({ name, user, step }: Who, what: string, key: string | null, seq: number): void {
@@ -331,6 +381,9 @@ const parseCursor = (text: string): Cursor | null => {
 const keyOf = ({ entityCode, entityId }: Told): string => `${entityCode}/${entityId}`
 const placeOf = ({ scope, entityCode, entityId }: Told): Place => ({ scope, entity: entityCode, id: entityId })
 const clockOf = ({ timestamp }: Told): number => Date.parse(timestamp) - LATE_MS
+
+const isOwner = ({ principal, scope, entity, entity_id, level }: GrantRow, user: string, opened: string): boolean =>
+  principal === `user:${user}` && scope === opened && entity === null && entity_id === null && level === "OWNER"
 
 const isAsked = ({ entity, scopes, ids }: Asked, at: Place): boolean =>
   entity === at.entity && (scopes === null || (at.scope !== null && scopes.includes(at.scope))) && (ids === null || ids.includes(at.id))

@@ -17,11 +17,14 @@ export const truthFor = async (sql: Sql, user: string, asked: ReadonlyArray<Aske
       select 'card', scope, id, to_jsonb(c)::text from program.card c
       union all select 'line', scope, id, to_jsonb(l)::text from program.line l
       union all select 'notice', null, id, to_jsonb(n)::text from program.notice n
-      union all select 'tick', null, id::text, to_jsonb(t)::text from program.tick t)
+      union all select 'room', id, id, to_jsonb(r)::text from program.room r
+      union all select 'tick', null, id::text, to_jsonb(t)::text from program.tick t
+      union all select '_grant', null, id, to_jsonb(g)::text from authz.grants g
+      union all select '_member', null, authz.member_id(role, member), to_jsonb(m)::text from authz.members m)
     select e.* from every e
     where exists (
       select from held g
-      where (g.scope is null or g.scope = e.scope) and (g.entity is null or g.entity = e.entity) and (g.entity_id is null or g.entity_id = e.id))
+      where (g.scope is null or g.scope = e.scope) and (g.entity = e.entity or g.entity is null and e.entity not like '\\_%') and (g.entity_id is null or g.entity_id = e.id))
     and exists (
       select from asked a
       where a.entity = e.entity and (a.scopes is null or a.scopes ? e.scope) and (a.ids is null or a.ids ? e.id))`

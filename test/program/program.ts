@@ -1,6 +1,6 @@
 /**
- * The program: steps by chance, one after the other begun and none waited for; rows are written, access is given and taken, clients
- * come, go, ask for other things, stall and write by mutation, services die. At a checkpoint all that is under way ends, a tick is written, and
+ * The program: steps by chance, one after the other begun and none waited for; rows are written, access is given and taken by SQL and by
+ * users, users are signed out, clients come, go, ask for other things, stall and write by mutation, services die. At a checkpoint all that is under way ends, a tick is written, and
  * when every client that is there is live at or past it, documents are compared with Postgres (oracle.ts) and frames with the log (judge.ts).
  */
 import type { Sql } from "#db/postgres.ts"
@@ -17,10 +17,10 @@ import { History } from "./history.ts"
 import type { Counts } from "./judge.ts"
 import { Judge, noCounts } from "./judge.ts"
 import { canonical, differences, truthFor } from "./oracle.ts"
-import type { Asked, Read, Sent } from "./recording.ts"
+import type { Asked, Read, Sent, Token, Wished } from "./recording.ts"
 import { Rights } from "./rights.ts"
 import { Statements } from "./statements.ts"
-import { CARDS, LINES, NOTICES, SCOPES, TYPES, USERS } from "./tables.ts"
+import { CARDS, LINES, NOTICES, OWN, ROOMS, SCOPES, TYPES, USERS } from "./tables.ts"
 import type { Type } from "./tables.ts"
 import { Watcher } from "./watcher.ts"
 
@@ -60,7 +60,7 @@ export interface Program {
   readonly quiet: () => Promise<void>
   /** All is quiet, and everything is compared. `everybody`: those who were away come back first. `anew`: the log lost something, so what clients were told before it is held against nothing. */
   readonly checkpoint: (check: { readonly everybody: boolean; readonly anew?: boolean }) => Promise<Findings>
-  readonly counts: () => Counts & { readonly oracle: number; readonly refused: number; readonly troubles: number }
+  readonly counts: () => Counts & { readonly oracle: number; readonly refused: number; readonly refusedTokens: number; readonly troubles: number }
   readonly close: () => Promise<void>
 }
 
@@ -69,8 +69,12 @@ const CLIENTS = 3
 /** Connections that write, and transactions that may be under way at once. */
 const LANES = 6
 const UNDER_WAY = 10
+/** Frames that are named where a client did not become live. */
+const TOLD = 12
 /** Milliseconds for everything under way to end, and for clients to be live after that. */
 const QUIET_MS = 60_000
+/** Tokens at most that are shown to each edge at a checkpoint, after they were ended. */
+const REFUSED = 6
 /** Steps between two checkpoints. */
 export const CHECKPOINT = 1_000
 /** Steps between two troubles, on average, in the first part of the way to the next checkpoint: what died has time to come back. */
@@ -88,24 +92,29 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
   let rights = new Rights()
   let judge = new Judge(history, rights)
   const before: Counts = noCounts()
-  const tokens: ReadonlyMap<string, string> = new Map(await Promise.all(USERS.map(async (user) => [user, await front.token(user)] as const)))
+  /** What each user shows over HTTP; each client has a session of its own. */
+  const tokens = new Map<string, Token>(await Promise.all(USERS.map(async (user) => [user, await front.signIn(user)] as const)))
   let count = 0
-  const watchers = USERS.flatMap((user, i) =>
-    Array.from({ length: CLIENTS }, (_, n) => new Watcher(`${user}-${n + 1}`, user, tokens.get(user)!, front, randomFrom(seed * 1_000 + i * CLIENTS + n), () => count)),
-  )
+  const watchers = await Promise.all(USERS.flatMap((user, i) =>
+    Array.from({ length: CLIENTS }, async (_, n) => new Watcher(`${user}-${n + 1}`, user, await front.signIn(user), front, randomFrom(seed * 1_000 + i * CLIENTS + n), () => count)),
+  ))
+  /** Tokens that are no longer used, because they were refused or may be. */
+  let left: Array<Token> = []
   const underWay = new Set<Promise<unknown>>()
   /** Of these, the ones that wait for Postgres alone. What waits for a service that is held still must not keep back the step that lets it go on. */
   const writing = new Set<Promise<unknown>>()
   const sent = new Map<string, Sent>()
+  const wished = new Map<string, Wished>()
   let reads: Array<Read> = []
   let due: Array<{ readonly at: number; readonly run: () => void }> = []
   let surprises: Array<string> = []
   let troubles: Array<() => Promise<void>> = []
   let refused = 0
+  let refusedTokens = 0
   let compared = 0
   let struck = 0
   let ticks = 0
-  const unanswered = new Map<string, readonly [mutation: Sent, body: unknown]>()
+  const unanswered = new Map<string, readonly [sent: Sent | Wished, again: () => Promise<void>]>()
 
   const begin = (work: Promise<unknown>): Promise<unknown> => {
     const tracked: Promise<unknown> = work.catch((cause: unknown) => void surprises.push(`step ${count}: ${(cause as Error).message}`)).finally(() => {
@@ -130,6 +139,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
   // --- clients --------------------------------------------------------------------------------------------------------------
 
   const wish = (): Asked => {
+    if (random.chance(0.1)) return { entity: random.chance(0.4) ? "room" : random.pick(OWN), scopes: null, ids: null }
     const entity = random.pick(TYPES)
     const all = entity === "card" ? CARDS : entity === "line" ? LINES : NOTICES
     return {
@@ -157,30 +167,40 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
 
   // --- mutations ------------------------------------------------------------------------------------------------------------
 
-  const post = async (mutation: Sent, body: unknown): Promise<void> => {
-    const { port } = random.pick(front.edges)
-    mutation.times += 1
-    const answer = await fetch(`http://127.0.0.1:${port}/v1/mutations`, {
+  /** Over HTTP, to any edge; null where there was no good answer. Whoever is refused signs in again. */
+  const ask = async (user: string, path: string, body: unknown): Promise<unknown> => {
+    const token = tokens.get(user)!
+    const answer = await fetch(`http://127.0.0.1:${random.pick(front.edges).port}${path}`, {
       method: "POST",
-      headers: { authorization: `Bearer ${tokens.get(mutation.user)}`, "content-type": "application/json" },
-      body: JSON.stringify({ mutations: [body] }),
+      headers: { authorization: `Bearer ${token.text}`, "content-type": "application/json" },
+      body: JSON.stringify(body),
       signal: AbortSignal.timeout(QUIET_MS),
-    }).then(async (r) => (r.ok ? ((await r.json()) as { results: ReadonlyArray<{ status: string }> }) : null), () => null)
+    }).catch(() => null)
+    if (answer?.status === 401) await renew(token)
+    return answer?.ok === true ? answer.json() : null
+  }
+  const renew = async (refused: Token): Promise<void> => {
+    if (tokens.get(refused.user) === refused) tokens.set(refused.user, await front.signIn(refused.user))
+  }
+  const post = async (mutation: Sent, body: unknown): Promise<void> => {
+    mutation.times += 1
+    const answer = (await ask(mutation.user, "/v1/mutations", { mutations: [body] })) as { readonly results: ReadonlyArray<{ readonly status: string }> } | null
     for (const { status } of answer?.results ?? []) mutation.answers.push(status)
   }
   const mutate = (): void => {
     const watcher = random.pick(watchers)
     const { user, replica } = watcher
-    const any = random.pick(TYPES)
-    const held = random.chance(0.6) ? [...replica.rows().keys()].filter((key) => !key.startsWith("tick/")) : []
-    const [entity, entityId] = (held.length > 0 ? random.pick(held) : `${any}/${random.pick(any === "card" ? CARDS : any === "line" ? LINES : NOTICES)}`).split("/") as [Type, string]
-    const op = random.pick(["create", "update", "update", "update", "delete"] as const)
+    const any = random.chance(0.1) ? "room" : random.pick(TYPES)
+    const held = random.chance(0.6) ? [...replica.rows().keys()].filter((key) => !/^(tick|_\w+)\//.test(key)) : []
+    const [entity, entityId] = (held.length > 0 ? random.pick(held) : `${any}/${random.pick(any === "card" ? CARDS : any === "line" ? LINES : any === "room" ? ROOMS : NOTICES)}`).split("/") as [Type | "room", string]
+    const op = entity === "room" && random.chance(0.6) ? "create" : random.pick(["create", "update", "update", "update", "delete"] as const)
     const seenBody = replica.rows().get(`${entity}/${entityId}`)
     const seenRow = seenBody === undefined ? {} : (JSON.parse(seenBody) as { n?: number; scope?: string })
     const scope = seenRow.scope !== undefined && random.chance(0.7) ? seenRow.scope : random.pick(SCOPES)
     const n = (seenRow.n ?? 0) + 1
     const data =
       op === "delete" ? undefined
+      : entity === "room" ? { name: `by ${user} ${count}` }
       : entity === "notice" ? { body: `by ${user} ${count}` }
       : entity === "card" ? (op === "create" ? { scope, title: `by ${user}` } : random.chance(0.3) ? { scope } : { n, title: `by ${user} ${count}` })
       : op === "create" ? { scope, card: random.pick(CARDS) } : { n }
@@ -189,11 +209,40 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     const mutation: Sent = { step: count, id, user, entity, entityId, op, times: 0, answers: [] }
     const body = { id, entityCode: entity, entityId, op, ...(data === undefined ? {} : { data }), ...(base === undefined ? {} : { base }) }
     sent.set(id, mutation)
-    unanswered.set(id, [mutation, body])
+    unanswered.set(id, [mutation, () => post(mutation, body)])
     const over = random.chance(0.7) && watcher.mutate(mutation, body)
     if (over) mutation.times += 1
     if (!over || random.chance(0.1)) begin(post(mutation, body))
   }
+
+  // --- access ---------------------------------------------------------------------------------------------------------------
+
+  const submit = (user: string, change: Wished["change"]): void => {
+    const id = `${seed}-${count}`
+    const one: Wished = { step: count, id, user, change, times: 0, answers: [] }
+    const again = async (): Promise<void> => {
+      one.times += 1
+      const answer = (await ask(user, "/v1/access", { id, ...change })) as { readonly status: string } | null
+      if (answer !== null) one.answers.push(answer.status)
+    }
+    wished.set(id, one)
+    unanswered.set(id, [one, again])
+    begin(again())
+    if (random.chance(0.1)) begin(again())
+  }
+  /** Of one session, that of a client or of what goes over HTTP, or of all; by an operator, by themselves, or by somebody who may not. */
+  const signOut = (): void => {
+    const watcher = random.pick(watchers)
+    const { user } = watcher
+    const token = random.chance(0.3) ? tokens.get(user)! : watcher.token
+    const session = random.chance(0.5) ? token.session : null
+    left.push(token)
+    const kind = random.next()
+    if (kind < 0.4) return write(random.chance(0.5) ? statements.signOut(user, session) : [statements.access(), statements.signOut(user, session), statements.row()].join("; "))
+    submit(kind < 0.75 ? user : random.pick(USERS), { type: "sign-out", user, session })
+  }
+
+  // --- reading --------------------------------------------------------------------------------------------------------------
 
   const read = (): void => {
     const watcher = random.pick(watchers)
@@ -202,12 +251,14 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     const entity = random.pick(TYPES)
     const id = random.pick(entity === "card" ? CARDS : entity === "line" ? LINES : NOTICES)
     const url = `/v1/${entity}${random.pick([`?limit=200`, `?scope=${random.pick(SCOPES)}&limit=200`, `/${id}`, `/${id}/history`])}`
-    const asking = fetch(`http://127.0.0.1:${edge.port}${url}`, { headers: { authorization: `Bearer ${tokens.get(watcher.user)}` }, signal: AbortSignal.timeout(QUIET_MS) })
+    const token = tokens.get(watcher.user)!
+    const asking = fetch(`http://127.0.0.1:${edge.port}${url}`, { headers: { authorization: `Bearer ${token.text}` }, signal: AbortSignal.timeout(QUIET_MS) })
       .then(async (r) => ({ status: r.status, text: await r.text() }))
-      .then(({ status, text }) => {
+      .then(async ({ status, text }) => {
+        if (status === 401) await renew(token)
         // The edge that answered must be the one that told the client where it stands, not one that took its place.
         const same = standing !== null && watcher.standing?.edge === edge
-        reads.push({ step: count, user: watcher.user, url, status, text, position: same ? standing.position : 0, at: Date.now() })
+        reads.push({ step: count, user: watcher.user, token, url, status, text, position: same ? standing.position : 0, at: Date.now() })
       })
       .catch(() => undefined)
     begin(asking)
@@ -250,6 +301,9 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       later(20 + random.int(150), () => watcher.resume())
     }],
     [4, read],
+    [4, () => submit(random.chance(0.5) ? "ada" : random.pick(USERS), statements.wish())],
+    [0.5, signOut],
+    [1, () => write(statements.close())],
   ]
   const total = kinds.reduce((sum, [weight]) => sum + weight, 0)
 
@@ -292,11 +346,11 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     if (unanswered.size === 0) return
     await ready()
     // What was not answered is sent again until it is, as any client does; so none is under way after this.
-    for (const [mutation, body] of unanswered.values()) {
+    for (const [{ id, answers }, again] of unanswered.values()) {
       await until(async () => {
-        await post(mutation, body)
-        return mutation.answers.length > 0
-      }, { what: `mutation ${mutation.id} is answered`, deadline: QUIET_MS, every: 100 })
+        await again()
+        return answers.length > 0
+      }, { what: `mutation or change ${id} is answered`, deadline: QUIET_MS, every: 100 })
     }
     unanswered.clear()
   }
@@ -315,6 +369,21 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       return { at: { scope, entity, id }, version }
     })
     judge.introduce(client, replica.stored, asked, held)
+  }
+
+  /** What was signed out is refused by every edge; those that nobody watches may have to hear of it first. */
+  const refusals = async (): Promise<ReadonlyArray<string>> => {
+    const ended = left.filter((token) => rights.ended(token) !== null).slice(-REFUSED)
+    left = []
+    const wrong: Array<string> = []
+    await Promise.all(front.edges.flatMap(({ name, port }) => ended.map(async ({ user, session, text }) => {
+      let answer = 0
+      await until(async () => {
+        answer = (await fetch(`http://127.0.0.1:${port}/v1/tick`, { headers: { authorization: `Bearer ${text}` } })).status
+        return answer === 401
+      }, { what: "it is refused", deadline: QUIET_MS, every: 50 }).then(() => void (refusedTokens += 1), () => wrong.push(`step ${count}: ${name} answers ${answer} to ${session} of ${user}, who is signed out of it`))
+    })))
+    return wrong
   }
 
   const checkpoint: Program["checkpoint"] = async ({ everybody, anew = false }) => {
@@ -336,7 +405,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       // By the document, not by the position: after a loss numbers are used again.
       const told = (): boolean => watcher.replica.live && watcher.replica.position >= position && watcher.replica.documents.get("tick/0")?.body.includes(`"v":${ticks}`) === true
       await until(told, { what: "live", deadline: QUIET_MS }).catch(() => {
-        converges.push(`step ${count}, ${watcher.client}: not live at ${position}: stands at ${watcher.replica.position}, ${watcher.replica.live ? "live" : "not live"}, its connections ended with ${watcher.endings.slice(-5).join(", ") || "nothing"}; last told ${watcher.replica.received.slice(-3).map((frame) => JSON.stringify(frame).slice(0, 200)).join(" ")}`)
+        converges.push(`step ${count}, ${watcher.client}: not live at ${position}: stands at ${watcher.replica.position}, ${watcher.replica.live ? "live" : "not live"}, its connections ended with ${watcher.endings.slice(-5).join(", ") || "nothing"}; last told ${watcher.replica.received.slice(-TOLD).map((frame) => JSON.stringify(frame).slice(0, 160)).join(" ")}`)
       })
     }
     if (anew) {
@@ -346,6 +415,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
       judge = new Judge(history, rights)
       reads = []
       sent.clear()
+      wished.clear()
       for (const watcher of watchers) {
         watcher.take()
         introduce(watcher)
@@ -372,13 +442,16 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     }
     for (const one of reads) judge.read(one)
     reads = []
-    const frames = [...(anew ? [] : manners), ...judge.take()]
+    const frames = [...(anew ? [] : manners), ...judge.take(), ...(await refusals())]
     const applied = judge.mutations(sent, judged)
     writes.push(...judge.take())
     for (const { id, answers, step: at, user } of sent.values()) {
       if (answers.includes("applied") && !applied.has(id)) writes.push(`step ${at}, mutation ${id} by ${user}: answered applied, and is not in the log`)
     }
     sent.clear()
+    judge.changes(wished, judged)
+    writes.push(...judge.take())
+    wished.clear()
     const found = { converges, frames, writes, surprises: [...surprises, ...front.all.flatMap((station) => [...station.surprises()])] }
     surprises = []
     return found
@@ -387,7 +460,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
   // Nobody can ask for what an edge has not heard of yet.
   for (const { name, port } of front.edges) {
     await until(async () => {
-      const answer = await fetch(`http://127.0.0.1:${port}/v1/schema`, { headers: { authorization: `Bearer ${tokens.get("ada")}` } })
+      const answer = await fetch(`http://127.0.0.1:${port}/v1/schema`, { headers: { authorization: `Bearer ${tokens.get("ada")!.text}` } })
       return (await answer.text()).includes('"tick"')
     }, { what: `${name} knows the tables`, deadline: QUIET_MS, every: 50 })
   }
@@ -400,7 +473,7 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     steps: () => count,
     quiet,
     checkpoint,
-    counts: () => ({ ...sum(before, judge.counts), oracle: compared, refused, troubles: struck }),
+    counts: () => ({ ...sum(before, judge.counts), oracle: compared, refused, refusedTokens, troubles: struck }),
     close: async () => {
       for (const watcher of watchers) watcher.disconnect(false)
       await Promise.allSettled(underWay)

@@ -7,6 +7,15 @@ export interface Asked {
   readonly ids: ReadonlyArray<string> | null
 }
 
+/** A user signed in: what they show at every edge until it is ended. */
+export interface Token {
+  readonly user: string
+  readonly session: string
+  /** Milliseconds since 1970. */
+  readonly issuedAt: number
+  readonly text: string
+}
+
 export type Entry = { readonly step: number } & (
   | {
       readonly type: "opened"
@@ -14,6 +23,7 @@ export type Entry = { readonly step: number } & (
       /** What it came back with. */
       readonly cursor: string | null
       readonly position: number
+      readonly token: Token
     }
   /** Its subscriptions from the edge's next SUBSCRIBED on. */
   | { readonly type: "asked"; readonly asked: ReadonlyArray<Asked> }
@@ -33,6 +43,7 @@ export interface Recording {
 export interface Read {
   readonly step: number
   readonly user: string
+  readonly token: Token
   readonly url: string
   readonly status: number
   readonly text: string
@@ -52,5 +63,16 @@ export interface Sent {
   /** How often it was sent. */
   times: number
   /** Every answer that came. */
+  readonly answers: Array<string>
+}
+
+/** A change of access that a user asked for, however often. */
+export interface Wished {
+  readonly step: number
+  readonly id: string
+  readonly user: string
+  /** As it went over the wire, without its id. */
+  readonly change: Readonly<Record<string, string | null>>
+  times: number
   readonly answers: Array<string>
 }

@@ -3,6 +3,7 @@
  * fold of authz, nor with the patterns of the protocol: what both had wrong would show.
  */
 import type { LogMessage } from "#nats/log.ts"
+import type { Token } from "./recording.ts"
 
 export interface Place {
   readonly scope: string | null
@@ -10,7 +11,7 @@ export interface Place {
   readonly id: string
 }
 
-interface GrantRow {
+export interface GrantRow {
   readonly principal: string
   readonly scope: string | null
   readonly entity: string | null
@@ -21,6 +22,12 @@ interface GrantRow {
 interface MemberRow {
   readonly role: string
   readonly member: string
+}
+
+interface SignOutRow {
+  readonly user_id: string
+  readonly session: string | null
+  readonly signed_out_at: string
 }
 
 interface State {
@@ -40,6 +47,7 @@ const LEVELS = ["VIEW", "EDIT", "SHARE", "DELETE", "CREATE", "OWNER"]
 export class Rights {
   #states: Array<State> = [{ from: 0, grants: new Map(), members: new Map() }]
   readonly #users = new Map<string, { eras: Array<Era>; states: number }>()
+  readonly #signOuts: Array<{ readonly seq: number; readonly row: SignOutRow }> = []
   #open: { grants: Map<string, GrantRow>; members: Map<string, MemberRow> } | null = null
 
   /** Every message of the log, in order. */
@@ -52,6 +60,7 @@ export class Rights {
       if (operation === "DELETE") table.delete(address.id)
       else table.set(address.id, JSON.parse(body))
     }
+    if (address.entity === "_sign_out" && operation !== "DELETE") this.#signOuts.push({ seq, row: JSON.parse(body) as SignOutRow })
     if (this.#open === null || transaction.position < transaction.count) return
     this.#states.push({ from: seq, ...this.#open })
     this.#open = null
@@ -98,6 +107,37 @@ export class Rights {
         (grant.entity_id === null || grant.entity_id === at.id) &&
         (grant.expires_at === null || Date.parse(grant.expires_at) > clock),
     )
+  }
+
+  /** The grant with this id as of `seq`. */
+  grant(id: string, seq: number): GrantRow | undefined {
+    return this.#states.findLast(({ from }) => from <= seq)?.grants.get(id)
+  }
+
+  /** Whether any grant named the scope as of `seq`. */
+  named(scope: string | null, seq: number): boolean {
+    return [...(this.#states.findLast(({ from }) => from <= seq)?.grants.values() ?? [])].some((grant) => grant.scope === scope)
+  }
+
+  /** Whether the user, as of `seq`, had one grant that covers the whole of this one, with SHARE and the level at least, and lasts as long (until `until`: null is for ever). */
+  mayGive(user: string, { scope, entity, entity_id }: GrantRow, level: string, until: string | null, seq: number, clock: number): boolean {
+    const least = Math.max(LEVELS.indexOf("SHARE"), LEVELS.indexOf(level))
+    return this.eras(user)[this.era(user, seq)]!.grants.some(
+      (held) =>
+        LEVELS.indexOf(held.level) >= least &&
+        (held.scope === null || held.scope === scope) &&
+        (held.entity === entity || (held.entity === null && !(entity ?? "").startsWith("_"))) &&
+        (held.entity_id === null || held.entity_id === entity_id) &&
+        // To the millisecond.
+        (held.expires_at === null || (Date.parse(held.expires_at) > clock && until !== null && Date.parse(held.expires_at) + 1 >= Date.parse(until))),
+    )
+  }
+
+  /** Where in the log the token was ended; null where it was not. */
+  ended({ user, session, issuedAt }: Token): number | null {
+    // A number of seconds with a fraction may lose a millisecond on its way.
+    const found = this.#signOuts.find(({ row }) => row.user_id === user && (row.session === null ? issuedAt + 1 <= Date.parse(row.signed_out_at) : row.session === session))
+    return found?.seq ?? null
   }
 
   /** The first sequence from `least` to `most` as of which the user saw all of these; null where there is none. */

@@ -1,6 +1,6 @@
 /** What the program writes, as SQL by chance: rows, moves, grants, memberships, and several of them in one transaction. */
 import type { Random } from "#test/support/random.ts"
-import { CARDS, LINES, NOTICES, ROLES, SCOPES, TYPES, USERS } from "./tables.ts"
+import { CARDS, LINES, NOTICES, OWN, ROLES, ROOMS, SCOPES, TYPES, USERS } from "./tables.ts"
 
 export const quoted = (text: string | null): string => (text === null ? "null" : `'${text.replaceAll("'", "''")}'`)
 
@@ -65,6 +65,13 @@ export class Statements {
     }
   }
 
+  /** A room is closed, or what was granted in it is taken back, so that it can be opened anew; or both. */
+  close(): string {
+    const room = quoted(this.#random.pick(ROOMS))
+    const [row, grants] = [`delete from program.room where id = ${room}`, `delete from authz.grants where scope = ${room}`]
+    return this.#random.pick([row, grants, `${row}; ${grants}`, `${row}; ${grants}`])
+  }
+
   // --- access -------------------------------------------------------------------------------------------------------------
 
   #pattern(): Pattern {
@@ -75,13 +82,14 @@ export class Statements {
     const id = random.pick(entity === "card" ? CARDS : entity === "line" ? LINES : NOTICES)
     const scope = random.pick(SCOPES)
     const kind = random.next()
+    if (kind > 0.97) return { principal: `user:${random.pick(USERS)}`, scope: null, entity: random.pick(OWN), entityId: null }
     if (principal === "everyone") return kind < 0.5 ? { principal, scope, entity, entityId: null } : { principal, scope: null, entity, entityId: id }
     if (kind < 0.5) return { principal, scope, entity: null, entityId: null }
     if (kind < 0.63) return { principal, scope, entity, entityId: null }
     if (kind < 0.7) return { principal, scope: null, entity, entityId: null }
     if (kind < 0.73) return { principal, scope: null, entity: null, entityId: null }
     if (kind < 0.85) return { principal, scope: null, entity, entityId: id }
-    if (kind < 0.96) return { principal, scope, entity, entityId: id }
+    if (kind < 0.95) return { principal, scope, entity, entityId: id }
     return { principal, scope: null, entity: null, entityId: id }
   }
 
@@ -124,6 +132,25 @@ export class Statements {
     if (kind < 0.15) return this.join()
     if (kind < 0.32) return this.leave()
     return kind < 0.72 && !this.many ? this.grant() : this.revoke()
+  }
+
+  /** A user or a session of theirs is signed out. */
+  signOut(user: string, session: string | null): string {
+    return `select authz.sign_out(${quoted(user)}, ${quoted(session)})`
+  }
+
+  /** What a user may ask of `POST /v1/access`, often without a right to it. */
+  wish(): Readonly<Record<string, string | null>> {
+    const kind = this.#random.next()
+    if (kind < 0.15) {
+      const [role, member] = kind < 0.07 && this.#joined.length > 0 ? this.#random.pick(this.#joined) : [this.#random.pick(ROLES), this.#random.pick(USERS)]
+      return { type: this.#random.pick(["join", "leave"]), role, member: member.startsWith("role:") ? member : `user:${member}` }
+    }
+    const pattern = this.#granted.length > 0 && this.#random.chance(0.5) ? this.#random.pick(this.#granted) : this.#pattern()
+    if (kind < 0.5) return { type: "revoke", ...pattern }
+    if (!this.#granted.some((one) => this.#spelled(one) === this.#spelled(pattern))) this.#granted.push(pattern)
+    const expiresAt = this.#expiring && this.#random.chance(EXPIRING) ? new Date(Date.now() + 300 + this.#random.int(1_200)).toISOString() : null
+    return { type: "grant", ...pattern, level: this.#random.pick(LEVELS), expiresAt }
   }
 
   /** One grant touched twice in a transaction: taken and given, given and taken, or given with two levels. */

@@ -1,23 +1,26 @@
 /**
  * A client that goes over the wire: a socket to one of the edges, the simplest replica behind it, and a recording of everything that it
- * was told. It comes back by itself when an edge ends the connection, to any edge, with the cursor it has.
+ * was told. It comes back by itself when an edge ends the connection, to any edge, with the cursor it has; signed out, with a new token, and
+ * mostly with nothing.
  */
 import { WebSocket } from "ws"
 import { SUBPROTOCOL } from "#protocol/version.ts"
 import { Client } from "#test/simulation/client.ts"
 import type { Random } from "#test/support/random.ts"
 import type { EdgeStation, Front } from "./front.ts"
-import type { Asked, Entry, Recording, Sent } from "./recording.ts"
+import type { Asked, Entry, Recording, Sent, Token } from "./recording.ts"
 
 /** Everybody asks for the tick: it moves each client's position when all is quiet. */
 const TICK: Asked = { entity: "tick", scopes: null, ids: null }
 /** Milliseconds before a connection that was ended is opened again, and the jitter on top. */
 const BACK_MS = 50
+/** How often, of 1, one who was signed out forgets what they hold, as they should. */
+const FORGETS = 0.7
 
 export class Watcher implements Recording {
   readonly client: string
   readonly user: string
-  readonly #token: string
+  token: Token
   readonly #front: Front
   readonly #random: Random
   readonly #step: () => number
@@ -29,15 +32,17 @@ export class Watcher implements Recording {
   #socket: WebSocket | null = null
   #edge: EdgeStation | null = null
   #signedIn = false
+  #signedOut = false
+  #subscribed = false
   #back: NodeJS.Timeout | undefined
   #entries: Array<Entry> = []
   #sent = new Map<string, Sent>()
   readonly endings: Array<number> = []
 
-  constructor(client: string, user: string, token: string, front: Front, random: Random, step: () => number) {
+  constructor(client: string, user: string, token: Token, front: Front, random: Random, step: () => number) {
     this.client = client
     this.user = user
-    this.#token = token
+    this.token = token
     this.#front = front
     this.#random = random
     this.#step = step
@@ -125,6 +130,7 @@ export class Watcher implements Recording {
   }
 
   #open(): void {
+    if (this.#socket !== null) return
     const edge = this.#random.pick(this.#front.edges)
     const socket = new WebSocket(`ws://127.0.0.1:${edge.port}/ws`, [SUBPROTOCOL], { perMessageDeflate: false })
     this.#socket = socket
@@ -135,8 +141,8 @@ export class Watcher implements Recording {
       replica.connecting()
       const { cursor, position } = replica.stored
       this.#edge = edge
-      this.#note({ type: "opened", edge: edge.name, cursor, position })
-      this.#send({ type: "AUTH", payload: { token: this.#token } })
+      this.#note({ type: "opened", edge: edge.name, cursor, position, token: this.token })
+      this.#send({ type: "AUTH", payload: { token: this.token.text } })
       replica.wished()
       this.#note({ type: "asked", asked: this.asked })
       this.#send({ type: "SUBSCRIBE", payload: { subscriptions: this.asked.map(spelled), ...(cursor === null ? {} : { cursor }) } })
@@ -147,14 +153,30 @@ export class Watcher implements Recording {
       this.#note({ type: "frame", text, at: Date.now() })
       const frame = this.replica.receive(text)
       if (frame.type === "AUTH_SUCCESS") this.#signedIn = true
+      else if (frame.type === "ERROR" && frame.payload.code === "signed_out") this.#signedOut = true
+      else if (frame.type === "SUBSCRIBED") this.#subscribed = true
+      // What was asked for was not taken, and nobody but us will ask again.
+      else if (frame.type === "ERROR" && frame.payload.retryAfter !== undefined && !this.#subscribed) socket.close()
       else if (frame.type === "MUTATED") for (const { id, status } of frame.payload.results) this.#sent.get(id)?.answers.push(status)
     })
     socket.on("close", (code) => {
       if (socket !== this.#socket) return
       this.endings.push(code)
       this.#closed(socket, false)
-      if (this.#wanted) this.#back = setTimeout(() => this.#open(), BACK_MS + this.#random.int(BACK_MS))
+      if (!this.#signedOut) return this.#comeBack()
+      this.#signedOut = false
+      // Whoever keeps the cursor all the same is told no more than one who never had it.
+      if (this.#random.chance(FORGETS)) this.replica.forget()
+      void this.#front.signIn(this.user).then((token) => {
+        this.token = token
+        this.#comeBack()
+      })
     })
+  }
+
+  #comeBack(): void {
+    clearTimeout(this.#back)
+    if (this.#wanted && this.#socket === null) this.#back = setTimeout(() => this.#open(), BACK_MS + this.#random.int(BACK_MS))
   }
 
   #closed(socket: WebSocket, beforeStored: boolean): void {
@@ -162,6 +184,7 @@ export class Watcher implements Recording {
     this.#socket = null
     this.#edge = null
     this.#signedIn = false
+    this.#subscribed = false
     socket.removeAllListeners("message")
     if (!opened) return
     this.#note({ type: "closed" })

@@ -44,6 +44,14 @@ export class Client {
     this.#gone.clear()
   }
 
+  /** Nothing is held any more, and nothing known of what was. */
+  forget(): void {
+    this.documents.clear()
+    this.#gone.clear()
+    this.stored = { cursor: null, position: 0 }
+    this.#storedBefore = this.stored
+  }
+
   get position(): number {
     return this.stored.position
   }
@@ -91,10 +99,7 @@ export class Client {
         break
       }
       case "RESET":
-        this.documents.clear()
-        this.#gone.clear()
-        this.stored = { cursor: null, position: 0 }
-        this.#storedBefore = this.stored
+        this.forget()
         break
       case "SUBSCRIBED":
         this.#unanswered -= 1
