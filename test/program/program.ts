@@ -401,13 +401,14 @@ export const openProgram = async (options: ProgramOptions): Promise<Program> => 
     }, { what: "what expires has expired", deadline: QUIET_MS, every: 50 })
     const position = await tick()
     const present = watchers.filter((watcher) => watcher.wanted)
-    for (const watcher of present) {
+    // All at once: where many do not get there, that is told after one deadline.
+    await Promise.all(present.map(async (watcher) => {
       // By the document, not by the position: after a loss numbers are used again.
       const told = (): boolean => watcher.replica.live && watcher.replica.position >= position && watcher.replica.documents.get("tick/0")?.body.includes(`"v":${ticks}`) === true
       await until(told, { what: "live", deadline: QUIET_MS }).catch(() => {
         converges.push(`step ${count}, ${watcher.client}: not live at ${position}: stands at ${watcher.replica.position}, ${watcher.replica.live ? "live" : "not live"}, its connections ended with ${watcher.endings.slice(-5).join(", ") || "nothing"}; last told ${watcher.replica.received.slice(-TOLD).map((frame) => JSON.stringify(frame).slice(0, 160)).join(" ")}`)
       })
-    }
+    }))
     if (anew) {
       for (const [name, n] of Object.entries(judge.counts)) before[name as keyof Counts] += n
       history = new History(log)
