@@ -35,7 +35,7 @@ export const authzResolve: Benchmark = {
     yield* responder.ask("connect", { url: place.nats.url(), subject: FLOOR })
     const rows = []
     for (const { grants, users, questions, atOnce } of CASES) {
-      const question = (i: number): string => JSON.stringify({ user: `of-${grants}-${i % users}`, at })
+      const question = (i: number): string => JSON.stringify({ asks: [{ user: `of-${grants}-${i % users}`, at, before: [] }] })
       /** Questions a second. */
       const load = (subject: string) =>
         ask(async () => {
@@ -48,13 +48,13 @@ export const authzResolve: Benchmark = {
           )
           return questions / ((performance.now() - began) / 1_000)
         })
-      const reply = yield* ask(async () => (await connection.request(REQUEST.view, question(0))).string())
-      const { length } = (JSON.parse(reply) as { readonly value: { readonly allowed: ReadonlyArray<unknown> } }).value.allowed
+      const reply = yield* ask(async () => (await connection.request(REQUEST.views, question(0))).string())
+      const { length } = (JSON.parse(reply) as { readonly value: { readonly patterns: ReadonlyArray<ReadonlyArray<unknown>> } }).value.patterns[0]!
       if (length !== grants) return yield* Effect.die(new Error(`${length} patterns came, not ${grants}`))
       yield* responder.ask("reply", reply)
-      yield* load(REQUEST.view)
+      yield* load(REQUEST.views)
       const before = yield* Effect.promise(() => fineCpuSeconds(authz.pid))
-      const { ours, bare } = yield* rounds(ROUNDS, { ours: load(REQUEST.view), bare: load(FLOOR) }, (figures, round) =>
+      const { ours, bare } = yield* rounds(ROUNDS, { ours: load(REQUEST.views), bare: load(FLOOR) }, (figures, round) =>
         say(`${grants} grants, round ${round} of ${ROUNDS}: ${figures.ours.toFixed(0)}/s, ${figures.bare.toFixed(0)} by a bare responder`),
       )
       const cpu = ((yield* Effect.promise(() => fineCpuSeconds(authz.pid))) - before) / (ROUNDS * questions)

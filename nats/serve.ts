@@ -22,7 +22,7 @@ export class Json {
 }
 
 export interface Serve<Request, Encoded> {
-  /** Of metrics and log lines: `authz.view`. */
+  /** Of metrics and log lines: `authz.views`. */
   readonly name: string
   /** May hold wildcards; `handle` is told the subject that was asked. */
   readonly subject: string

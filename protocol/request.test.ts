@@ -1,7 +1,7 @@
 import { Schema } from "effect"
 import { describe, expect, it } from "vitest"
 import { GrantRow, MemberRow } from "./acl.ts"
-import { CommandReply, CommandRequest, MayRequest, RequestError, TokenReply, ViewReply, ViewRequest, reply } from "./request.ts"
+import { CommandReply, CommandRequest, MayRequest, RequestError, TokenReply, ViewsReply, ViewsRequest, reply } from "./request.ts"
 
 const json = (value: unknown): unknown => JSON.parse(JSON.stringify(value))
 
@@ -28,8 +28,10 @@ describe("a reply", () => {
 
 describe("requests", () => {
   it("are read as they are documented", () => {
-    expect(Schema.decodeUnknownSync(ViewRequest)({ user: "ada", at: 5 })).toEqual({ user: "ada", at: 5 })
-    expect(Schema.decodeUnknownSync(ViewReply)({ at: 5, principals: ["user:ada"], allowed: [{ scope: null, entity: "task", id: null }], allowedBefore: null, expiresAt: null }).allowed).toHaveLength(1)
+    const asks = [{ user: "ada", at: 5, before: [] }]
+    expect(Schema.decodeUnknownSync(ViewsRequest)({ asks })).toEqual({ asks })
+    expect(() => Schema.decodeUnknownSync(ViewsRequest)({ asks: [] })).toThrow(/length/)
+    expect(Schema.decodeUnknownSync(ViewsReply)({ views: [{ principals: ["user:ada"], view: 0, before: null, expiresAt: null }], patterns: [[[null, "task", null]]] }).patterns).toHaveLength(1)
     expect(() => Schema.decodeUnknownSync(MayRequest)({ user: "ada", level: "LOOK", scope: null, entity: "task", id: "1" })).toThrow("OWNER")
     const mutation = { id: "m", entityCode: "task", entityId: "1", op: "update", base: { title: "a" }, data: { title: "b" } }
     const command = { user: "ada", mutation, requestId: "r", endpoint: "/ws", method: "MUTATE", userAgent: null, ip: null, trace: null }

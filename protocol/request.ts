@@ -4,9 +4,8 @@
  * | subject                         | answered by                    |
  * |---------------------------------|--------------------------------|
  * | `authz.token`                   | services/authz                 |
- * | `authz.view`                    | services/authz                 |
  * | `authz.views`                   | services/authz                 |
- * | those three with `_all` (`ofAll`)| services/authz, each instance  |
+ * | those two with `_all` (`ofAll`) | services/authz, each instance  |
  * | `authz.may`                     | services/authz                 |
  * | `authz.explain`                 | services/authz, `explain.ts`   |
  * | `authz.demo`                    | services/authz, in the demo    |
@@ -20,7 +19,7 @@ import { CURSOR_CHANGES, VIEWS_AT_ONCE } from "./limits.ts"
 import { LEVELS } from "./grant.ts"
 import { Mutation, MutationResult } from "./mutation.ts"
 
-export const REQUEST = { token: "authz.token", view: "authz.view", views: "authz.views", may: "authz.may", explain: "authz.explain", demo: "authz.demo" } as const
+export const REQUEST = { token: "authz.token", views: "authz.views", may: "authz.may", explain: "authz.explain", demo: "authz.demo" } as const
 
 /**
  * One instance of authz answers a question on its subject. On this subject all of them do, each on its own, and the first good answer counts: for whoever
@@ -38,7 +37,6 @@ export class RequestError extends Schema.TaggedError<RequestError>()("RequestErr
   /** Seconds. */
   retryAfter: Schema.optionalKey(Schema.Finite),
 }) {}
-
 
 export const PatternSchema = Schema.Struct({
   scope: Schema.NullOr(Schema.String),
@@ -62,30 +60,9 @@ export const TokenReply = Schema.Struct({
 })
 export type TokenReply = typeof TokenReply.Type
 
-/** What may the user see exactly as of sequence `at`, and what could they as of `before`? Fails with `unavailable` where the fold does not reach `at` in time. */
-export const ViewRequest = Schema.Struct({
-  user: Schema.String,
-  at: Schema.Finite,
-  before: Schema.optionalKey(Schema.Finite),
-})
-export const ViewReply = Schema.Struct({
-  at: Schema.Finite,
-  /** `user:<id>`, `role:<name>`…, `everyone`: an `_acl` event that names one of these may change the answer. */
-  principals: Schema.Array(Schema.String),
-  allowed: Schema.Array(PatternSchema),
-  /**
-   * What its holder surely had as of `before`. Null where that is not known, because `before` lies further back than the log is
-   * held, or because a grant of then has run out since and nobody knows whether the holder was told: start over.
-   */
-  allowedBefore: Schema.NullOr(Schema.Array(PatternSchema)),
-  /** Milliseconds since 1970 of the first expiry among the grants, or null: ask again then. */
-  expiresAt: Schema.NullOr(Schema.Finite),
-})
-export type ViewReply = typeof ViewReply.Type
-
 /**
- * The same of many users at once, as an edge asks when an event touched many: each exactly as of its own `at`, and of what a cursor speaks
- * of as of each sequence of `before`.
+ * What may users see, each exactly as of its own sequence `at`, and what could they as of each of `before`, of which a cursor speaks? An edge asks for many
+ * at once when an event touched many. Of one whose `at` the fold does not reach in time, the answer is `unavailable`.
  */
 export const ViewsRequest = Schema.Struct({
   asks: Schema.Array(
@@ -95,10 +72,15 @@ export const ViewsRequest = Schema.Struct({
 export type ViewAsk = (typeof ViewsRequest.Type)["asks"][number]
 /** `view` is the place of a list of patterns among `patterns`: users with the same rights share one. */
 const ViewOf = Schema.Struct({
+  /** `user:<id>`, `role:<name>`…, `everyone`: an `_acl` event that names one of these may change the answer. */
   principals: Schema.Array(Schema.String),
   view: Schema.Finite,
-  /** Null where one of them is not known, as `allowedBefore`. */
+  /**
+   * What its holder surely had as of each of `before`. Null where that is not known of one of them, because it lies further back than the log is
+   * held, or because a grant of then has run out since and nobody knows whether the holder was told: start over.
+   */
   before: Schema.NullOr(Schema.Array(Schema.Finite)),
+  /** Milliseconds since 1970 of the first expiry among the grants, or null: ask again then. */
   expiresAt: Schema.NullOr(Schema.Finite),
 })
 export const ViewsReply = Schema.Struct({

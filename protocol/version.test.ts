@@ -12,7 +12,7 @@ import { Up } from "./up.ts"
 import { PROTOCOL_VERSION } from "./version.ts"
 
 /** Of version 1, as it is now. */
-const FINGERPRINT = "0185cd44193399b4"
+const FINGERPRINT = "4d2dfd8f71365a50"
 
 it("the wire is the one that the version names", () => {
   const wire = {

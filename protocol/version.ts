@@ -8,6 +8,7 @@
  * - 1: `authz.explain` can be asked.
  * - 1: a sign-out: ERROR `signed_out` with close 4001 (HTTP 401); AUTH_SUCCESS may have `sessionId`.
  * - 1: a cursor may name the changes of access that its holder was in the middle of; an edge that does not know that has the client start over. Edges ask `authz.views`.
+ * - 1: between services only: `authz.view` is gone, which no edge asked any more.
  */
 export const PROTOCOL_VERSION = 1
 

@@ -9,8 +9,8 @@ import type { Log } from "#nats/log.ts"
 import { serve } from "#nats/serve.ts"
 import { ExplainRequest } from "#protocol/explain.ts"
 import { AUTHZ_IN_FLIGHT, EXPLAIN_IN_FLIGHT } from "#protocol/limits.ts"
-import type { MayReply, TokenReply, ViewReply } from "#protocol/request.ts"
-import { DemoRequest, MayRequest, ofAll, QUEUE, REQUEST, RequestError, TokenRequest, ViewRequest, ViewsRequest } from "#protocol/request.ts"
+import type { MayReply, TokenReply } from "#protocol/request.ts"
+import { DemoRequest, MayRequest, ofAll, QUEUE, REQUEST, RequestError, TokenRequest, ViewsRequest } from "#protocol/request.ts"
 import { makeExplain } from "./explain.ts"
 import type { LiveFold } from "./live-fold.ts"
 import type { Tokens } from "./token.ts"
@@ -42,12 +42,6 @@ export const makeAnswers = ({ fold, log, tokens, now }: Answering) => ({
     return who
   },
 
-  view: async ({ user, at, before }: typeof ViewRequest.Type): Promise<ViewReply> => {
-    const known = await fold.reached(Math.max(at, before ?? 0))
-    const time = now()
-    return { at, ...known.view(user, at, time), allowedBefore: before === undefined ? null : known.heldAt(user, before, time) }
-  },
-
   may: async ({ user, level, scope, entity, id, at }: typeof MayRequest.Type): Promise<typeof MayReply.Type> => {
     const known = await fold.reached(at ?? 0)
     return { allowed: known.may(user, level, { scope, entity, id }, now()) }
@@ -76,7 +70,6 @@ export const answer = (nats: Nats, answering: Answering): Effect.Effect<void, ne
   ]
   const all = [
     ...urgent(REQUEST.token, TokenRequest, answers.token),
-    ...urgent(REQUEST.view, ViewRequest, answers.view),
     ...urgent(REQUEST.views, ViewsRequest, makeViews(answering)),
     serve(nats, { ...common, name: REQUEST.may, subject: REQUEST.may, request: MayRequest, handle: answers.may }),
     serve(nats, { ...common, inFlight: EXPLAIN_IN_FLIGHT, name: REQUEST.explain, subject: REQUEST.explain, request: ExplainRequest, handle: answers.explain }),

@@ -16,6 +16,8 @@ import { REQUEST } from "#protocol/request.ts"
 import { changeSubject } from "#protocol/subject.ts"
 import type { TestNats } from "#test/support/servers.ts"
 import { startNats } from "#test/support/servers.ts"
+import type { ViewAnswer } from "#test/support/view-answer.ts"
+import { viewAnswer, viewQuestion } from "#test/support/view-answer.ts"
 import { until } from "#test/support/until.ts"
 import { answer } from "./answer.ts"
 import { makeLiveFold } from "./live-fold.ts"
@@ -60,6 +62,8 @@ interface Reply {
 }
 const ask = async (subject: string, payload: unknown, timeout = 5_000): Promise<Reply> =>
   (await operator.connection.request(subject, typeof payload === "string" ? payload : JSON.stringify(payload), { timeout })).json()
+const askView = async (asked: Parameters<typeof viewQuestion>[0]): Promise<ViewAnswer> =>
+  viewAnswer((await operator.connection.request(REQUEST.views, viewQuestion(asked), { timeout: 5_000 })).string())
 
 beforeAll(async () => {
   server = await startNats()
@@ -92,9 +96,8 @@ describe("authz over NATS", () => {
     const revoked = await write("_grant", "a", null, { before: grantRow("user:ada") })
     const p1 = { scope: "p1", entity: null, id: null }
     const tasks = { scope: null, entity: "task", id: null }
-    const view = async (at: number, before?: number) => (await ask(REQUEST.view, { user: "ada", at, before })).value
+    const view = async (at: number, before?: number) => (await askView({ user: "ada", at, before })).value
     expect(await view(revoked, granted)).toEqual({
-      at: revoked,
       principals: ["user:ada", "everyone", "role:r"],
       allowed: [tasks],
       allowedBefore: [p1],
@@ -114,27 +117,27 @@ describe("authz over NATS", () => {
   it("knows that it has reached a sequence that is no access event", async () => {
     let last = 0
     for (let i = 0; i < 50; i++) last = await write("task", String(i), { id: i }, { scope: "p1" })
-    const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => ask(REQUEST.view, { user: "bob", at: last - i })))
+    const replies = await Promise.all(Array.from({ length: 50 }, (_, i) => askView({ user: "bob", at: last - i })))
     expect(replies.every((reply) => reply.ok)).toBe(true)
     const after = await write("_grant", "bob", grantRow("user:bob"))
-    expect((await ask(REQUEST.view, { user: "bob", at: await write("task", "x", {}, { scope: "p1" }) })).value["allowed"]).toHaveLength(1)
-    expect((await ask(REQUEST.view, { user: "bob", at: after - 1 })).value["allowed"]).toHaveLength(0)
+    expect((await askView({ user: "bob", at: await write("task", "x", {}, { scope: "p1" }) })).value.allowed).toHaveLength(1)
+    expect((await askView({ user: "bob", at: after - 1 })).value.allowed).toHaveLength(0)
   })
 
   it("does not guess about a sequence that is still to come, and others do not wait for it", async () => {
     const { last } = await jetStreamLog(operator).head()
     const began = performance.now()
-    const future = ask(REQUEST.view, { user: "ada", at: last + 1_000 })
-    expect((await ask(REQUEST.view, { user: "ada", at: last })).ok).toBe(true)
+    const future = askView({ user: "ada", at: last + 1_000 })
+    expect((await askView({ user: "ada", at: last })).ok).toBe(true)
     expect(performance.now() - began).toBeLessThan(1_500)
     expect(await future).toMatchObject({ ok: false, error: { code: "unavailable", retryAfter: 1 } })
   })
 
   it("waits for a sequence that comes in time", async () => {
     const { last } = await jetStreamLog(operator).head()
-    const asked = ask(REQUEST.view, { user: "cyd", at: last + 1 })
+    const asked = askView({ user: "cyd", at: last + 1 })
     await write("_grant", "cyd", grantRow("user:cyd"))
-    expect((await asked).value["allowed"]).toHaveLength(1)
+    expect((await asked).value.allowed).toHaveLength(1)
   })
 
   it("hands out demo tokens that it takes", async () => {
@@ -169,8 +172,8 @@ describe("authz over NATS", () => {
   })
 
   it("says so when it is asked nonsense", async () => {
-    for (const payload of ["", "{", "[]", { user: "ada" }, { user: 1, at: 1 }])
-      expect(await ask(REQUEST.view, payload)).toMatchObject({ ok: false, error: { code: "malformed" } })
+    for (const payload of ["", "{", "[]", { asks: [] }, { asks: [{ user: "ada" }] }, { asks: [{ user: 1, at: 1, before: [] }] }])
+      expect(await ask(REQUEST.views, payload)).toMatchObject({ ok: false, error: { code: "malformed" } })
   })
 
   it("goes on after its server was killed", async () => {
@@ -178,29 +181,29 @@ describe("authz over NATS", () => {
     await server.restart()
     await until(() => operator.connected(), { what: "the operator's connection" })
     const seq = await until(() => write("_grant", "dan", grantRow("user:dan")).catch(() => null), { what: "a write after the restart" })
-    const reply = await until(async () => ask(REQUEST.view, { user: "dan", at: seq }).then((r) => (r.ok ? r : null), () => null), { what: "an answer" })
-    expect(reply.value["allowed"]).toHaveLength(1)
+    const reply = await until(async () => askView({ user: "dan", at: seq }).then((r) => (r.ok ? r : null), () => null), { what: "an answer" })
+    expect(reply.value.allowed).toHaveLength(1)
   })
 
   it("starts over when the stream is another one", async () => {
     await emptyStreams()
     const seq = await write("_grant", "eve", grantRow("user:eve"))
-    const view = (user: string) => ask(REQUEST.view, { user, at: seq })
-    await until(async () => ((await view("eve")).value?.["allowed"] as Array<unknown> | undefined)?.length === 1, { what: "the new stream's view" })
-    expect((await view("bob")).value["allowed"]).toHaveLength(0)
+    const view = (user: string) => askView({ user, at: seq })
+    await until(async () => (await view("eve")).value.allowed?.length === 1, { what: "the new stream's view" })
+    expect((await view("bob")).value.allowed).toHaveLength(0)
   })
 
   it("shares the work, and hands nothing out where it is no demo", async () => {
     await stop()
     const [one, two] = [await startAuthz(false), await startAuthz(false)]
     const { last } = await jetStreamLog(operator).head()
-    const replies = await Promise.all(Array.from({ length: 200 }, () => ask(REQUEST.view, { user: "eve", at: last })))
-    expect(replies.every((reply) => (reply.value["allowed"] as Array<unknown>).length === 1)).toBe(true)
+    const replies = await Promise.all(Array.from({ length: 200 }, () => askView({ user: "eve", at: last })))
+    expect(replies.every((reply) => reply.value.allowed.length === 1)).toBe(true)
     await expect(ask(REQUEST.demo, { user: "ada" })).rejects.toThrow(/no responders/i)
     await one()
-    expect((await ask(REQUEST.view, { user: "eve", at: last })).ok).toBe(true)
+    expect((await askView({ user: "eve", at: last })).ok).toBe(true)
     await two()
-    await expect(ask(REQUEST.view, { user: "eve", at: last })).rejects.toThrow(/no responders/i)
+    await expect(askView({ user: "eve", at: last })).rejects.toThrow(/no responders/i)
     stop = () => Promise.resolve()
   })
 })
@@ -222,7 +225,7 @@ describe("authz where CHANGES no longer holds everything", () => {
     const { first } = await jetStreamLog(operator).head()
     expect(first).toBeGreaterThan(goneAt)
     const stop = await startAuthz()
-    const view = (before: number) => ask(REQUEST.view, { user: "ada", at: fresh, before })
+    const view = (before: number) => askView({ user: "ada", at: fresh, before })
     expect((await view(last)).value).toMatchObject({ principals: ["user:ada", "everyone", "role:r"], allowed: [{ scope: "p1" }], allowedBefore: [{ scope: "p1" }] })
     expect((await view(first - 1)).value).toMatchObject({ allowedBefore: [{ scope: "p1" }] })
     expect((await view(first - 2)).value).toMatchObject({ allowedBefore: null })

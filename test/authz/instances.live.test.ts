@@ -6,6 +6,8 @@ import { REQUEST, ofAll } from "#protocol/request.ts"
 import type { EdgeStack } from "../support/edge-stack.ts"
 import { startEdgeStack } from "../support/edge-stack.ts"
 import { SocketClient } from "../support/socket-client.ts"
+import type { ViewAnswer } from "../support/view-answer.ts"
+import { viewAnswer, viewQuestion } from "../support/view-answer.ts"
 import { until } from "../support/until.ts"
 import type { Running } from "./processes.ts"
 import { startAuthz, startEdge } from "./processes.ts"
@@ -32,11 +34,6 @@ const live = async (user: string): Promise<SocketClient> => {
   return client
 }
 
-interface ViewAnswer {
-  readonly ok: boolean
-  readonly value: { readonly allowed: ReadonlyArray<unknown> }
-}
-
 describe("instances of authz", () => {
   it("share the questions; one that hangs costs nobody the answer, and does not answer from before its pause", async () => {
     const [hung] = instances
@@ -51,9 +48,9 @@ describe("instances of authz", () => {
     const { connection, inbox } = stack.operator
     const answers: Array<ViewAnswer> = []
     const reply = inbox()
-    connection.subscribe(reply, { callback: (_error, message) => void answers.push(message.json<ViewAnswer>()) })
+    connection.subscribe(reply, { callback: (_error, message) => void answers.push(viewAnswer(message.string())) })
     // The stopped one finds the question when it goes on, before it can have heard of what happened meanwhile.
-    connection.publish(ofAll(REQUEST.view), JSON.stringify({ user: "ada", at }), { reply })
+    connection.publish(ofAll(REQUEST.views), viewQuestion({ user: "ada", at }), { reply })
     await until(() => answers.length === 1, { what: "the other's answer" })
     hung!.signal("SIGCONT")
     await until(() => answers.length === 2, { what: "the answer of the one that was stopped" })
@@ -65,11 +62,11 @@ describe("instances of authz", () => {
     const at = await stack.grant("user:bob", { scope: "p1" })
     let stopping = false
     let asked = 0
-    const question = JSON.stringify({ user: "bob", at })
+    const question = viewQuestion({ user: "bob", at })
     const load = Promise.all(
       Array.from({ length: 32 }, async () => {
         for (let after = 0; after < 50; after += stopping ? 1 : 0) {
-          const { ok, value } = (await connection.request(REQUEST.view, question, { timeout: 5_000 })).json<ViewAnswer>()
+          const { ok, value } = viewAnswer((await connection.request(REQUEST.views, question, { timeout: 5_000 })).string())
           expect([ok, value.allowed.length]).toEqual([true, 1])
           asked += 1
         }
@@ -83,7 +80,7 @@ describe("instances of authz", () => {
 
   it("tell who observes them how many questions of which kind they answered, and of whom never", async () => {
     const text = await (await fetch(`http://127.0.0.1:${instances[0]!.port}/metrics`)).text()
-    expect(text).toMatch(/tideline_requests_total\{[^}]*request="authz.view"[^}]*\} [1-9]/)
+    expect(text).toMatch(/tideline_requests_total\{[^}]*request="authz.views"[^}]*\} [1-9]/)
     expect(text).toMatch(/tideline_requests_total\{[^}]*result="ok"[^}]*\} [1-9]/)
     for (const gauge of ["sequence", "lag_milliseconds", "waiting", "rows"]) expect(text).toMatch(new RegExp(`tideline_authz_fold_${gauge} \\d`))
     expect(text).not.toMatch(/\b(ada|bob|p1)\b/)
@@ -94,7 +91,7 @@ describe("who answers for authz", () => {
   it("is authz alone: no other service may take its questions, nor answer what it was not asked", async () => {
     for (const user of ["edge", "command", "relay"] as const) {
       const connection = await connect(connectionOptions(stack.nats.url(user), user))
-      const refused = await new Promise<Error | null>((resolve) => connection.subscribe(REQUEST.view, { queue: "authz", callback: (error) => resolve(error) }))
+      const refused = await new Promise<Error | null>((resolve) => connection.subscribe(REQUEST.views, { queue: "authz", callback: (error) => resolve(error) }))
       expect(refused?.message).toMatch(/permissions violation/i)
       // Replies to an edge come under its own prefix, where nobody may publish without having been asked.
       let violation = ""
