@@ -69,7 +69,7 @@ it(`an edge that is killed in the middle of a revocation tells nobody too much, 
   const members: Array<Member> = []
   undo.push(async () => members.forEach(({ watcher }) => watcher.disconnect(false)))
   for (let i = 0; i < MEMBERS; i++) {
-    const token = await front.token(`m${i + 1}`)
+    const token = await front.signIn(`m${i + 1}`)
     for (let browser = 0; browser < BROWSERS; browser++) {
       const doors: Member["doors"] & Front = { ...front, edges: [members.length % 6 === 5 ? other : dying] }
       const watcher = new Watcher(`m${i + 1}-${browser}`, `m${i + 1}`, token, doors, randomFrom(random.int(2 ** 31)), () => 0)
