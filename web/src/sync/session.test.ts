@@ -171,3 +171,11 @@ test("RESET stands at 0", () => {
 test("frames that this client does not know are passed over", () => {
   expect(step(at("live"), frame({ type: "NEWS" } as unknown as Down))[0].phase).toBe("live")
 })
+
+test("what cannot be asked for is given up; what somebody may be granted less of is asked for again", () => {
+  const error = (retryAfter?: number) =>
+    frame({ type: "ERROR", payload: { code: "too_large", message: "", hint: "", ...(retryAfter === undefined ? {} : { retryAfter }) } })
+  expect(step(at("catching-up"), error())[0].phase).toBe("refused")
+  const [waiting, effects] = step(at("catching-up"), error(10))
+  expect([waiting.phase, effects.find((effect) => effect.do === "wait")]).toMatchObject(["waiting", { next: "later" }])
+})

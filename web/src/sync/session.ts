@@ -270,8 +270,8 @@ const receive: Cell<"frame"> = (session, { frame }) => {
       return [session, [heard, { do: "pong" }]]
     case "ERROR": {
       const { code, message, hint, retryAfter } = frame.payload
-      // What was asked for cannot be, and would not be the next time either.
-      if (session.phase === "catching-up" && (code === "not_found" || code === "too_large")) {
+      // What was asked for cannot be, and would not be the next time either: nobody said when to ask again.
+      if (session.phase === "catching-up" && retryAfter === undefined && (code === "not_found" || code === "too_large")) {
         return [{ ...session, phase: "refused", reason: `${message}: ${hint}` }, [{ do: "close" }]]
       }
       if (retryAfter === undefined) return [session, [heard]]
