@@ -155,8 +155,8 @@ export class Watcher implements Recording {
       if (frame.type === "AUTH_SUCCESS") this.#signedIn = true
       else if (frame.type === "ERROR" && frame.payload.code === "signed_out") this.#signedOut = true
       else if (frame.type === "SUBSCRIBED") this.#subscribed = true
-      // What was asked for was not taken, and nobody but us will ask again.
-      else if (frame.type === "ERROR" && frame.payload.retryAfter !== undefined && !this.#subscribed) socket.close()
+      // What was asked for was not taken, and nobody but us will ask again: what is asked for is tracked, though a log that was made anew need not say so yet.
+      else if (frame.type === "ERROR" && (frame.payload.retryAfter !== undefined || frame.payload.code === "not_found") && !this.#subscribed) socket.close()
       else if (frame.type === "MUTATED") for (const { id, status } of frame.payload.results) this.#sent.get(id)?.answers.push(status)
     })
     socket.on("close", (code) => {
