@@ -87,6 +87,8 @@ export const HTTP_AT_ONCE = 256
 /** Rows in one page over HTTP, at most and unless told, and versions in one history. */
 export const PAGE_ROWS = 1_000
 export const PAGE_ROWS_DEFAULT = 100
+/** Milliseconds after the log began again in which an entity that the log does not name may still be one: the relay writes it anew from the tables. */
+export const EPOCH_SETTLES_MS = 60_000
 /** Milliseconds over which a draining edge sends its connections away. */
 export const DRAIN_MS = 5_000
 

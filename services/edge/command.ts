@@ -29,11 +29,9 @@ export interface Outcome {
 
 export class Commands {
   readonly #requests: Requests
-  readonly #isTracked: (entity: string) => boolean
 
-  constructor(requests: Requests, isTracked: (entity: string) => boolean) {
+  constructor(requests: Requests) {
     this.#requests = requests
-    this.#isTracked = isTracked
   }
 
   /** Applies them in order, as long as `wanted`. Does not reject. */
@@ -59,7 +57,8 @@ export class Commands {
 
   #refusal({ entityCode, entityId, id }: Mutation): string | null {
     if (id === "" || !isAddressText(id)) return "the mutation's id is empty or too long"
-    if (!isEntityCode(entityCode) || !this.#isTracked(entityCode)) return `${JSON.stringify(entityCode.slice(0, 64))} is not a tracked entity`
+    // Whether it is tracked Postgres says: an edge may not have heard of it yet.
+    if (!isEntityCode(entityCode)) return `${JSON.stringify(entityCode.slice(0, 64))} is not an entity code`
     return isAddressText(entityId) ? null : "the entity's id is not one that a row can have"
   }
 }

@@ -248,7 +248,7 @@ export class Connection implements Member, Behind {
 
   #here(): Here {
     const { ring, epochs, entities } = this.#world
-    return { position: this.#outlet.position, head: ring.head, epochs, isServed: (entity) => entities.isServed(entity), hasEntities: entities.any }
+    return { position: this.#outlet.position, head: ring.head, epochs, isServed: (entity) => entities.isServed(entity), knowsEntities: this.#world.knowsEntities() }
   }
 
   /** Sends what is pending, so that the position is the edge's. */

@@ -22,10 +22,6 @@ export class Entities {
     return this.#byCode.size > 0
   }
 
-  isTracked(code: string): boolean {
-    return this.#byCode.has(code)
-  }
-
   /** Whether it can be asked for: a tracked table, or who may do what. To those who were not granted that by name it is as a table of which they see nothing. */
   isServed(code: string): boolean {
     return this.#byCode.has(code) || isAccessEntity(code)

@@ -1,5 +1,6 @@
 /** Which numberings of the stream there were: decides whether a cursor of an older one still says something true. Pure. */
 import type { Epoch } from "#protocol/epoch.ts"
+import { EPOCH_SETTLES_MS } from "#protocol/limits.ts"
 
 export class Epochs {
   #all: ReadonlyArray<Epoch>
@@ -17,6 +18,12 @@ export class Epochs {
   /** Whether `id` is one of them. */
   has(id: string): boolean {
     return this.#all.some((epoch) => epoch.id === id)
+  }
+
+  /** Whether the log began again a moment before `now` (milliseconds since 1970), and what was in it may be missing still. */
+  settling(now: number): boolean {
+    const last = this.#all.at(-1)
+    return last !== undefined && last.previous !== null && now - Date.parse(last.at) < EPOCH_SETTLES_MS
   }
 
   add(epoch: Epoch): void {

@@ -119,7 +119,7 @@ const answer = async (api: HttpApi, request: IncomingMessage, url: URL): Promise
   if (request.method !== "GET") throw fail("malformed", `${request.method} is not served here`, "GET, or POST /v1/mutations or /v1/access")
   if (first === "schema" && second === undefined) return ok(schemas(world))
   if (first === "access" && second === undefined) return ok(await explain(world, user, url.searchParams))
-  if (!world.entities.isServed(first)) throw nothing()
+  if (!world.entities.isServed(first)) throw world.knowsEntities() ? nothing() : fail("unavailable", "the log has not said yet which tables are tracked", "ask again", 1)
   const access = await world.accesses.resolve(user, world.ring.head)
   if (second === undefined) return rows(world, access, first, url.searchParams)
   if (!isAddressText(second)) throw nothing()

@@ -60,8 +60,8 @@ export interface Here {
   readonly head: number
   readonly epochs: Epochs
   readonly isServed: (entity: string) => boolean
-  /** Whether the log has said of any table that it is tracked: a log that was made anew says so a moment after it begins. */
-  readonly hasEntities: boolean
+  /** Whether an entity that is not served is none: a log that was made anew says which tables are tracked a moment after it begins. */
+  readonly knowsEntities: boolean
 }
 
 export type UpInput = { readonly [F in Up as F["type"]]: { readonly type: F["type"]; readonly payload: F["payload"] } }[Up["type"]]

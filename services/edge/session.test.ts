@@ -9,7 +9,7 @@ import type { Effect, Here, Input, Phase, Session } from "./session-state.ts"
 import { NEW_SESSION } from "./session-state.ts"
 
 const epochs = new Epochs([{ id: "1-aa", previous: null, firstSeq: 1, reason: "the first", at: "" }])
-const here = (position = 0, head = 50): Here => ({ position, head, epochs, isServed: (entity) => entity === "task" || entity === "note", hasEntities: true })
+const here = (position = 0, head = 50): Here => ({ position, head, epochs, isServed: (entity) => entity === "task" || entity === "note", knowsEntities: true })
 const pattern = (entity: string, scope: string | null = null, id: string | null = null): ViewPattern => ({ entity, scope, id })
 const subscribe = (entityCode: string, over: Record<string, unknown> = {}): Input => ({ type: "SUBSCRIBE", payload: { entityCode, ...over } })
 type Over = Partial<Omit<Extract<Input, { type: "resolved" }>, "allowedBefore">> & { readonly allowedBefore?: ReadonlyArray<ReadonlyArray<ViewPattern>> | null }
@@ -55,7 +55,7 @@ describe("a first SUBSCRIBE", () => {
   it("of what is not tracked is refused; while no table is known yet it is to come back", () => {
     const refusal = (at: Here) => (run(idle, [subscribe("cat")], at).effects[0] as { readonly frame: unknown }).frame
     expect(refusal(here())).toEqual({ type: "ERROR", payload: { code: "not_found", message: '"cat" is not a tracked entity', hint: expect.any(String) } })
-    expect(refusal({ ...here(), hasEntities: false })).toMatchObject({ type: "ERROR", payload: { code: "unavailable", retryAfter: 1 } })
+    expect(refusal({ ...here(), knowsEntities: false })).toMatchObject({ type: "ERROR", payload: { code: "unavailable", retryAfter: 1 } })
   })
 
   it("takes further ones into the same question", () => {

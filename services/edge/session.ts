@@ -68,7 +68,7 @@ const wishing = (
   onTaken: (session: Session, here: Here, payload: Extract<Input, { type: "SUBSCRIBE" }>["payload"], told: Effect) => Step,
 ): Cell<"SUBSCRIBE"> => (session, { payload }, here) => {
   const wished = subscribe(session.subscriptions, payload, here.isServed)
-  if (Result.isFailure(wished) && wished.failure.code === "not_found" && !here.hasEntities)
+  if (Result.isFailure(wished) && wished.failure.code === "not_found" && !here.knowsEntities)
     return to(session, send({ type: "ERROR", payload: { code: "unavailable", message: "the log has not said yet which tables are tracked", hint: "reconnect then", retryAfter: 1 } }))
   if (Result.isFailure(wished)) return to(session, error(wished.failure.code, wished.failure.message, wished.failure.hint))
   const mode = payload.mode ?? session.mode

@@ -5,6 +5,7 @@ import type { ViewPattern } from "#protocol/grant.ts"
 import { matches, normalise } from "#protocol/grant.ts"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
+import { EPOCH_SETTLES_MS } from "#protocol/limits.ts"
 import { Epochs } from "./epochs.ts"
 import { isAllowed, parseOrigins } from "./origins.ts"
 import { Rate } from "./rate.ts"
@@ -119,6 +120,14 @@ describe("epochs", () => {
     expect(epochs.problem("1-a", 120)).toContain("lost")
     expect(epochs.problem("2-b", 49)).toBeNull()
     expect(epochs.problem("0-z", 1)).toContain("not know")
+  })
+
+  it("settle for a while, where one follows another: what was in the log may be missing still", () => {
+    const at = "2026-01-01T00:00:00.000Z"
+    const began = Date.parse(at)
+    const again = new Epochs([epoch("1-a", 1), { ...epoch("2-b", 100), previous: "1-a", at }])
+    expect([again.settling(began), again.settling(began + EPOCH_SETTLES_MS - 1), again.settling(began + EPOCH_SETTLES_MS)]).toEqual([true, true, false])
+    expect(new Epochs([{ ...epoch("1-a", 1), at }]).settling(began)).toBe(false)
   })
 })
 

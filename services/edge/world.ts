@@ -38,6 +38,8 @@ export interface World extends Omit<Services, "ring"> {
   readonly accesses: Accesses
   readonly epochs: Epochs
   readonly entities: Entities
+  /** Whether an entity that is not served is none. */
+  readonly knowsEntities: () => boolean
   readonly commands: Commands
   readonly ring: Ring
   readonly live: Live
