@@ -358,7 +358,7 @@ describe("bad input", () => {
   it("mutations that nobody answers are unavailable, and those that cannot be are invalid", async () => {
     const client = await signedIn(one)
     const mutations = [
-      { id: "m1", entityCode: "nothing", entityId: "a", op: "create", data: {} },
+      { id: "m1", entityCode: "Not a code", entityId: "a", op: "create", data: {} },
       { id: "m2", entityCode: "task", entityId: "x".repeat(5_000), op: "delete" },
       { id: "m3", entityCode: "task", entityId: "a", op: "delete" },
     ]
