@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest"
 import type { Random } from "#test/support/random.ts"
 import { property } from "#test/support/random.ts"
 import type { Pattern, ViewPattern } from "./grant.ts"
-import { LEVELS, covers, disjoint, intersect, levelAtLeast, matches, normalise, overlaps, patternKey, viewKeys } from "./grant.ts"
+import { LEVELS, covers, intersect, levelAtLeast, matches, normalise, overlaps, patternKey, viewKeys } from "./grant.ts"
 import type { Address } from "./subject.ts"
 
 // The last of each is in no pattern, so "any" is never the same as "all that are named".
@@ -25,7 +25,6 @@ const pattern = (random: Random): Pattern => ({
   id: any(random, ids.slice(0, 2)),
 })
 const viewPattern = (random: Random): ViewPattern => ({ ...pattern(random), entity: random.pick(["task", "note"]) })
-const view = (random: Random): ReadonlyArray<ViewPattern> => normalise(random.list(5, () => viewPattern(random)))
 
 describe("patterns", () => {
   it("hold levels that include those below", () => {
@@ -55,13 +54,6 @@ describe("patterns", () => {
     expect(normalise(kept)).toEqual(kept)
     expect(normalise(random.shuffle(all))).toEqual(kept)
     expect(kept.map(patternKey)).toEqual(kept.map(patternKey).sort())
-  })
-
-  property("split into groups without overlap, none lost", 300, (random) => {
-    const whole = view(random)
-    const groups = disjoint(whole)
-    expect(groups.flat().map(patternKey).sort()).toEqual(whole.map(patternKey).sort())
-    for (const group of groups) for (const a of group) for (const b of group) if (a !== b) expect(overlaps(a, b)).toBe(false)
   })
 
   property("are found by the keys of an address", 300, (random) => {

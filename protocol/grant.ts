@@ -121,11 +121,5 @@ const isCovered = (p: Pattern, wider: ReadonlyArray<Wider>): boolean => {
 /** Whether some address is matched by both. */
 export const overlaps = (a: Pattern, b: Pattern): boolean => intersect(a, b) !== null
 
-/** Groups of a normalised view in which no two patterns overlap, as JetStream demands of one consumer's filters: an id in any scope overlaps a scope with any id. */
-export const disjoint = (view: ReadonlyArray<ViewPattern>): ReadonlyArray<ReadonlyArray<ViewPattern>> =>
-  [view.filter((p) => p.scope !== null || p.id === null), view.filter((p) => p.scope === null && p.id !== null)].filter(
-    (group) => group.length > 0,
-  )
-
 /** What `lost` makes a client forget: an id is forgotten in whatever scope it is. */
 export const forgets = (lost: ViewPattern): ViewPattern => (lost.id === null ? lost : { ...lost, scope: null })
